@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/grid/levels.hpp>
+
+#include <cmath>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+namespace tweedie::grid {
+
+/// Options of `karras`. rho = 7 is that of Karras et al. 2022.
+struct karras_options {
+    double rho = 7.0;                             ///< warp of the grid, larger crowds the clean end; > 0, finite
+    std::optional<double> sigma_max = {};         ///< where to start, as sigma / alpha; > sigma_min; default: the schedule's range
+    std::optional<double> sigma_min = {};         ///< last noise level, as sigma / alpha; > 0; default: the schedule's range
+    final_level last = final_level::zero;         ///< whether the exact clean level follows
+    double pure_noise_as = 160.0;                 ///< the sigma / alpha that lays out the grid where it starts at alpha = 0
+};
+
+/// The noise levels of EDM: equally spaced in (sigma / alpha)^(1 / rho).
+///
+///     s_i = (s_max^(1/rho) + i / (n - 1) (s_min^(1/rho) - s_max^(1/rho)))^rho,    i = 0 .. n - 1,    s = sigma / alpha
+///
+/// Source: Karras et al. 2022, arXiv:2206.00364, equation 5. Deviation: s is the noise-to-signal ratio, which is their sigma
+/// on EDM and VE and makes the grid valid on every schedule.
+///
+/// - `steps`    network levels. `final_level::zero`: n = steps nodes, then the clean level (EDM's practice);
+///              `final_level::sigma_min`: n = steps + 1 nodes, the last one ends the grid. In [1, 1000000].
+/// - returns    steps + 1 levels, noisy to clean. The ends of the schedule's own range come back exactly.
+/// - pure noise where the range starts at alpha = 0 (flow, trig, zero terminal SNR) the first level is exactly that one,
+///              and the others are those of a grid from s_max = pure_noise_as. Its default 160 is EDM's 80 for data of
+///              standard deviation 1/2.
+/// - errors     tier 1: steps, rho, or a range that is empty or that the schedule does not have; NaN each time.
+template <noise_schedule Schedule>
+[[nodiscard]] std::vector<level> karras(const Schedule& schedule, int steps, const karras_options& options = {}) {
+    constexpr const char* who = "grid::karras";
+    detail::require_steps(steps, who);
+    detail::require_final_level(options.last, who);
+    if (!(options.rho > 0.0 && std::isfinite(options.rho))) {
+        throw std::invalid_argument("grid::karras: rho must be positive and finite");
+    }
+    const auto range = detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
+    const double rho = options.rho;
+    const double first = std::exp(-range.noisy_half_log_snr / rho);
+    const double last = std::exp(-range.clean_half_log_snr / rho);
+    const auto place = [=](double fraction) { return -rho * std::log(first + fraction * (last - first)); };
+    return detail::lay_out(schedule, steps, range, options.last, place, who);
+}
+
+}  // namespace tweedie::grid
