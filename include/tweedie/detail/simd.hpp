@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace tweedie::detail {
+
+/// A few scalars that are loaded, added and multiplied together, written with the vector types that GCC and Clang
+/// share; one scalar elsewhere. The width changes the speed, never a result.
+template <class Scalar>
+struct simd {
+#if defined(__GNUC__) && defined(__AVX__)
+    typedef Scalar vector __attribute__((vector_size(32)));
+#elif defined(__GNUC__)
+    typedef Scalar vector __attribute__((vector_size(16)));
+#else
+    typedef Scalar vector;
+#endif
+    static constexpr std::size_t width = sizeof(vector) / sizeof(Scalar);
+};
+
+template <class Vector, class Scalar>
+inline void load(Vector& v, const Scalar* from) {
+    std::memcpy(&v, from, sizeof v);
+}
+
+template <class Vector, class Scalar>
+inline void store(Scalar* to, const Vector& v) {
+    std::memcpy(to, &v, sizeof v);
+}
+
+/// Whether a number is neither infinite nor NaN. Looks at the bits: holds under `-ffast-math` too.
+inline bool is_finite(float x) {
+    constexpr std::uint32_t exponent = 0x7f80'0000U;
+    return (std::bit_cast<std::uint32_t>(x) & exponent) != exponent;
+}
+inline bool is_finite(double x) {
+    constexpr std::uint64_t exponent = 0x7ff0'0000'0000'0000U;
+    return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
+}
+
+/// Whether `size` numbers are all finite.
+template <class Scalar>
+bool all_finite(const Scalar* x, std::size_t size) {
+    unsigned bad = 0;
+    for (std::size_t i = 0; i < size; ++i) { bad |= is_finite(x[i]) ? 0U : 1U; }
+    return bad == 0;
+}
+
+}  // namespace tweedie::detail
