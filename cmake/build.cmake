@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# Configure and build steps of the scripts test.cmake, demo.cmake and bench.cmake.
+
+cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH TWEEDIE_ROOT)
+cmake_host_system_information(RESULT TWEEDIE_JOBS QUERY NUMBER_OF_LOGICAL_CORES)
+
+# Runs a command in the repository's root with its output on the terminal; stops when it fails.
+function(tweedie_run)
+    execute_process(COMMAND ${ARGN} WORKING_DIRECTORY "${TWEEDIE_ROOT}" RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        list(JOIN ARGN " " command)
+        message(FATAL_ERROR "failed (${result}): ${command}")
+    endif()
+endfunction()
+
+# tweedie_configure(<preset> <folder> [<argument>...]): a preset with Ninja where it is found, with make elsewhere.
+function(tweedie_configure preset folder)
+    find_program(ninja NAMES ninja ninja-build NO_CACHE)
+    if(EXISTS "${folder}/CMakeCache.txt")
+        set(generator "") # keeps the one it was made with
+        file(STRINGS "${folder}/CMakeCache.txt" line REGEX "^CMAKE_GENERATOR:")
+        string(REGEX REPLACE "^[^=]*=" "" generator "${line}")
+    elseif(ninja)
+        set(generator Ninja)
+    else()
+        set(generator "Unix Makefiles")
+    endif()
+    if(DEFINED ENV{CXX})
+        list(APPEND ARGN "-DCMAKE_CXX_COMPILER=$ENV{CXX}")
+    endif()
+    tweedie_run("${CMAKE_COMMAND}" --preset "${preset}" -B "${folder}" -G "${generator}" ${ARGN})
+endfunction()
+
+# tweedie_build(<folder> <target>...)
+function(tweedie_build folder)
+    tweedie_run("${CMAKE_COMMAND}" --build "${folder}" --parallel "${TWEEDIE_JOBS}" --target ${ARGN})
+endfunction()
