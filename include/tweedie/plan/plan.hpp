@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/model/convention.hpp>
+#include <tweedie/schedule/concept.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tweedie {
+
+/// One new register as a combination of what a pass reads.
+///
+/// - `name`     for people: what the solver calls it.
+/// - `weights`  one per column of the pass: registers, then the network's output (if the pass follows a call), then fresh noise.
+struct plan_row {
+    std::string name;
+    std::vector<double> weights;
+
+    friend bool operator==(const plan_row&, const plan_row&) = default;
+};
+
+/// One pass over memory: all new registers from all old ones, the network's output, and fresh noise.
+///
+/// - `draws`  indices of the noise draws it consumes, in column order.
+struct plan_pass {
+    std::vector<plan_row> rows;
+    std::vector<std::uint32_t> draws;
+
+    friend bool operator==(const plan_pass&, const plan_pass&) = default;
+};
+
+/// One network call and the pass that follows it.
+///
+/// - `step`         index of the solver's step this call belongs to.
+/// - `at`           noise level of the state that is evaluated, in the plan's schedule.
+/// - `query`        the register that is evaluated.
+/// - `input_scale`  the register holds `input_scale * x`; 1 until the plan is folded.
+/// - `asks`         the level the network is told; equal to `at` until the plan is folded.
+/// - `x0`           `x0_hat = x0.x * x + x0.output * output`; (0, 1) until the plan is folded: the output is x0_hat.
+struct plan_call {
+    std::size_t step = 0;
+    level at;
+    std::size_t query = 0;
+    double input_scale = 1.0;
+    network_level asks;
+    read_weights x0;
+    plan_pass then;
+
+    friend bool operator==(const plan_call&, const plan_call&) = default;
+};
+
+/// What the output column of a plan's passes stands for.
+enum class output_column {
+    data_prediction,  ///< x0_hat (every plan a solver writes)
+    network,          ///< what the network returns (a folded plan)
+};
+
+/// A sampler as plain data: which register is evaluated at which noise level, and one small matrix per network call.
+///
+/// Register 0 holds the state at the start and at the end. `start` is the pass before the first call; it usually copies.
+/// Written by a solver, changed by `fold`, run by `sample` and `stepper`, examined by `analyze`, `counts` and `to_text`.
+struct plan {
+    std::string solver;
+    std::vector<level> levels;
+    output_column output = output_column::data_prediction;
+    plan_pass start;
+    std::vector<plan_call> calls;
+
+    friend bool operator==(const plan&, const plan&) = default;
+};
+
+/// What a plan costs, known before it runs.
+///
+/// - `network_calls`  NFE.
+/// - `draws`          normal tensors drawn.
+/// - `live_tensors`   registers held at once, at most, the network's output not counted.
+/// - `reads`, `writes`  tensors read and written by all passes together; a register that only moves costs neither.
+struct plan_counts {
+    std::size_t network_calls = 0;
+    std::size_t draws = 0;
+    std::size_t live_tensors = 0;
+    std::size_t reads = 0;
+    std::size_t writes = 0;
+
+    friend bool operator==(const plan_counts&, const plan_counts&) = default;
+};
+
+namespace detail {
+
+/// The column a row merely moves, or `npos` when the row computes.
+inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
+
+[[nodiscard]] inline std::size_t moved_column(const plan_row& row) {
+    std::size_t source = npos;
+    for (std::size_t c = 0; c < row.weights.size(); ++c) {
+        if (row.weights[c] == 0.0) { continue; }
+        if (row.weights[c] != 1.0 || source != npos) { return npos; }
+        source = c;
+    }
+    return source;
+}
+
+}  // namespace detail
+
+/// Counts what a plan costs.
+[[nodiscard]] inline plan_counts counts(const plan& p) {
+    plan_counts total;
+    total.network_calls = p.calls.size();
+    std::size_t held = 1;
+    const auto add = [&](const plan_pass& pass) {
+        total.draws += pass.draws.size();
+        total.live_tensors = total.live_tensors < held ? held : total.live_tensors;
+        std::vector<char> used;
+        for (const plan_row& row : pass.rows) {
+            if (detail::moved_column(row) != detail::npos) { continue; }
+            ++total.writes;
+            used.resize(row.weights.size(), 0);
+            for (std::size_t c = 0; c < row.weights.size(); ++c) {
+                if (row.weights[c] != 0.0) { used[c] = 1; }
+            }
+        }
+        for (const char u : used) { total.reads += u != 0 ? 1U : 0U; }
+        held = pass.rows.size();
+    };
+    add(p.start);
+    for (const plan_call& call : p.calls) { add(call.then); }
+    total.live_tensors = total.live_tensors < held ? held : total.live_tensors;
+    return total;
+}
+
+}  // namespace tweedie

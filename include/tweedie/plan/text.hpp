@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/plan/plan.hpp>
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace tweedie {
+
+/// A plan as text: for people to read, for `diff` to compare, and for `parse_plan` to read back exactly.
+///
+///     tweedie plan 1
+///     solver dpmpp_2m(midpoint)
+///     output x0_hat
+///     level 80 1 80                                        t alpha sigma, one line per level
+///     start
+///       r0 x = 1 r0
+///     call r0 step 1 at 42.4 1 42.4                        evaluate register 0
+///       r0 x = 0.53 r0 + 0.61 out - 0.14 r1                `out` is the network's output, `z3` the fourth noise draw
+///       r1 x0_hat = 1 out
+///
+/// A folded plan also has, per call, the lines `input_scale`, `asks` (t alpha sigma condition) and `x0` (weights of x and out).
+/// Numbers are the shortest that read back to the same double.
+[[nodiscard]] inline std::string to_text(const plan& p) {
+    std::string text;
+    const auto number = [&](double value) {
+        char digits[32];
+        const auto end = std::to_chars(digits, digits + sizeof digits, value);
+        text.append(digits, end.ptr);
+    };
+    const auto write_level = [&](const level& l) {
+        number(l.t);
+        text += ' ';
+        number(l.alpha);
+        text += ' ';
+        number(l.sigma);
+    };
+    std::size_t registers = 1;
+    const auto write_pass = [&](const plan_pass& pass, bool after_call) {
+        const std::size_t outputs = registers + (after_call ? 1 : 0);
+        if (!pass.draws.empty()) {
+            text += "  draws";
+            for (const std::uint32_t d : pass.draws) { text += " z" + std::to_string(d); }
+            text += '\n';
+        }
+        for (std::size_t r = 0; r < pass.rows.size(); ++r) {
+            const plan_row& row = pass.rows[r];
+            text += "  r" + std::to_string(r) + ' ' + row.name + " =";
+            bool first = true;
+            for (std::size_t c = 0; c < row.weights.size(); ++c) {
+                const double w = row.weights[c];
+                if (w == 0.0) { continue; }
+                text += first ? " " : (w < 0 ? " - " : " + ");
+                number(first || !(w < 0) ? w : -w);
+                if (c < registers) {
+                    text += " r" + std::to_string(c);
+                } else if (c < outputs) {
+                    text += " out";
+                } else {
+                    text += " z" + std::to_string(pass.draws[c - outputs]);
+                }
+                first = false;
+            }
+            text += '\n';
+        }
+        registers = pass.rows.size();
+    };
+    text += "tweedie plan 1\nsolver " + p.solver + "\noutput " + (p.output == output_column::network ? "network" : "x0_hat") + '\n';
+    for (const level& l : p.levels) {
+        text += "level ";
+        write_level(l);
+        text += '\n';
+    }
+    text += "start\n";
+    write_pass(p.start, false);
+    for (const plan_call& call : p.calls) {
+        text += "call r" + std::to_string(call.query) + " step " + std::to_string(call.step) + " at ";
+        write_level(call.at);
+        text += '\n';
+        const bool plain = call.input_scale == 1.0 && call.x0 == read_weights{} && static_cast<const level&>(call.asks) == call.at &&
+                           call.asks.condition == call.at.t;
+        if (!plain) {
+            text += "  input_scale ";
+            number(call.input_scale);
+            text += "\n  asks ";
+            write_level(call.asks);
+            text += ' ';
+            number(call.asks.condition);
+            text += "\n  x0 ";
+            number(call.x0.x);
+            text += ' ';
+            number(call.x0.output);
+            text += '\n';
+        }
+        write_pass(call.then, true);
+    }
+    return text;
+}
+
+namespace detail {
+
+/// Reads the text of `to_text` word by word, line by line.
+class plan_reader {
+public:
+    explicit plan_reader(std::string_view text) : rest_(text) {}
+
+    /// Moves to the next line; false at the end.
+    bool next_line() {
+        if (rest_.empty()) { return false; }
+        ++number_;
+        const std::size_t end = rest_.find('\n');
+        line_ = rest_.substr(0, end);
+        rest_ = end == std::string_view::npos ? std::string_view() : rest_.substr(end + 1);
+        return true;
+    }
+
+    void skip_spaces() {
+        while (!line_.empty() && line_.front() == ' ') { line_.remove_prefix(1); }
+    }
+
+    [[nodiscard]] bool at_end() {
+        skip_spaces();
+        return line_.empty();
+    }
+
+    [[nodiscard]] std::string_view peek() {
+        skip_spaces();
+        return line_.substr(0, line_.find(' '));
+    }
+
+    std::string_view word() {
+        const std::string_view w = peek();
+        line_.remove_prefix(w.size());
+        return w;
+    }
+
+    void expect(std::string_view wanted) {
+        if (word() != wanted) { fail("expected '" + std::string(wanted) + "'"); }
+    }
+
+    std::string_view until(std::string_view mark) {
+        skip_spaces();
+        const std::size_t end = line_.find(mark);
+        if (end == std::string_view::npos) { fail("expected '" + std::string(mark) + "'"); }
+        const std::string_view part = line_.substr(0, end);
+        line_.remove_prefix(end + mark.size());
+        return part;
+    }
+
+    std::string_view remainder() {
+        skip_spaces();
+        return std::exchange(line_, std::string_view());
+    }
+
+    double real() { return parse<double>(word()); }
+    std::size_t index(char prefix) {
+        std::string_view w = word();
+        if (w.size() < 2 || w.front() != prefix) { fail(std::string("expected '") + prefix + "' and a number"); }
+        return parse<std::size_t>(w.substr(1));
+    }
+    std::size_t count() { return parse<std::size_t>(word()); }
+
+    level read_level() {
+        level l;
+        l.t = real();
+        l.alpha = real();
+        l.sigma = real();
+        return l;
+    }
+
+    [[noreturn]] void fail(const std::string& rule) const {
+        throw std::invalid_argument("parse_plan: line " + std::to_string(number_) + ": " + rule);
+    }
+
+private:
+    template <class Number>
+    Number parse(std::string_view w) const {
+        Number value{};
+        const auto [end, error] = std::from_chars(w.data(), w.data() + w.size(), value);
+        if (error != std::errc() || end != w.data() + w.size()) { fail("expected a number, found '" + std::string(w) + "'"); }
+        return value;
+    }
+
+    std::string_view rest_;
+    std::string_view line_;
+    std::size_t number_ = 0;
+};
+
+}  // namespace detail
+
+/// Reads a plan back: `parse_plan(to_text(p)) == p`.
+/// - errors  `std::invalid_argument` with the line and what was expected there.
+[[nodiscard]] inline plan parse_plan(std::string_view text) {
+    detail::plan_reader in(text);
+    if (!in.next_line() || in.remainder() != "tweedie plan 1") { in.fail("expected 'tweedie plan 1'"); }
+    plan p;
+    plan_pass* pass = nullptr;
+    std::size_t registers = 1;  // columns of the pass being read
+    std::size_t outputs = 1;
+    const auto begin_pass = [&](plan_pass& next, bool after_call) {
+        if (pass != nullptr) { registers = pass->rows.size(); }
+        pass = &next;
+        outputs = registers + (after_call ? 1 : 0);
+    };
+    const auto read_row = [&] {
+        if (in.index('r') != pass->rows.size()) { in.fail("registers must be written in order"); }
+        plan_row row{std::string(in.until(" =")), std::vector<double>(outputs + pass->draws.size(), 0.0)};
+        double sign = 1.0;
+        while (!in.at_end()) {
+            if (in.peek() == "+" || in.peek() == "-") { sign = in.word() == "-" ? -1.0 : 1.0; }
+            const double weight = sign * in.real();
+            std::size_t column = outputs + pass->draws.size();
+            if (in.peek() == "out") {
+                in.word();
+                column = outputs > registers ? registers : column;
+            } else if (!in.peek().empty() && in.peek().front() == 'z') {
+                const std::size_t draw = in.index('z');
+                for (std::size_t d = 0; d < pass->draws.size(); ++d) {
+                    if (pass->draws[d] == draw) { column = outputs + d; }
+                }
+            } else {
+                column = in.index('r');
+                if (column >= registers) { column = row.weights.size(); }
+            }
+            if (column >= row.weights.size()) { in.fail("a register, output or draw that does not exist there"); }
+            row.weights[column] = weight;
+        }
+        pass->rows.push_back(std::move(row));
+    };
+    while (in.next_line()) {
+        if (in.at_end()) { continue; }
+        const std::string_view key = in.peek();
+        if (key == "solver") {
+            in.word();
+            p.solver = std::string(in.remainder());
+        } else if (key == "output") {
+            in.word();
+            const std::string_view column = in.word();
+            if (column != "network" && column != "x0_hat") { in.fail("output must be network or x0_hat"); }
+            p.output = column == "network" ? output_column::network : output_column::data_prediction;
+        } else if (key == "level") {
+            in.word();
+            p.levels.push_back(in.read_level());
+        } else if (key == "start") {
+            in.word();
+            begin_pass(p.start, false);
+        } else if (key == "call") {
+            if (pass == nullptr) { in.fail("'start' must come before the first call"); }
+            in.word();
+            plan_call call;
+            call.query = in.index('r');
+            in.expect("step");
+            call.step = in.count();
+            in.expect("at");
+            call.at = in.read_level();
+            static_cast<level&>(call.asks) = call.at;
+            call.asks.condition = call.at.t;
+            const plan_pass before = *pass;  // `pass` may move with the vector
+            p.calls.push_back(std::move(call));
+            registers = before.rows.size();
+            pass = nullptr;
+            begin_pass(p.calls.back().then, true);
+        } else if (pass == nullptr) {
+            in.fail("unknown key '" + std::string(key) + "'");
+        } else if (key == "draws") {
+            in.word();
+            while (!in.at_end()) { pass->draws.push_back(static_cast<std::uint32_t>(in.index('z'))); }
+        } else if (key == "input_scale" && !p.calls.empty()) {
+            in.word();
+            p.calls.back().input_scale = in.real();
+        } else if (key == "asks" && !p.calls.empty()) {
+            in.word();
+            static_cast<level&>(p.calls.back().asks) = in.read_level();
+            p.calls.back().asks.condition = in.real();
+        } else if (key == "x0" && !p.calls.empty()) {
+            in.word();
+            p.calls.back().x0.x = in.real();
+            p.calls.back().x0.output = in.real();
+        } else {
+            read_row();
+        }
+        if (!in.at_end()) { in.fail("nothing more expected on this line"); }
+    }
+    if (p.calls.empty()) { throw std::invalid_argument("parse_plan: a plan needs at least one network call"); }
+    return p;
+}
+
+}  // namespace tweedie

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/model/convention.hpp>
+#include <tweedie/plan/fold.hpp>
+#include <tweedie/plan/plan.hpp>
+#include <tweedie/schedule/concept.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tweedie {
+
+namespace detail {
+
+/// A pass with its registers placed in buffers: one `affine`, then at most one buffer that takes the network's output as it is.
+struct placed_pass {
+    std::vector<std::size_t> inputs;     // buffers read; `output_buffer` stands for the network's output
+    std::vector<std::size_t> outputs;    // buffers written
+    std::vector<double> coefficients;    // outputs x (inputs + draws), row by row
+    std::vector<std::uint32_t> draws;
+    std::size_t adopts = npos;           // buffer whose new content is the network's output itself
+    std::vector<double> adopting;        // the same matrix with that copy as one row more, for outputs that cannot be taken over
+    std::vector<std::size_t> adopting_inputs;
+};
+
+inline constexpr std::size_t output_buffer = npos - 1;
+
+struct placed_call {
+    std::size_t step = 0;
+    level at;
+    std::size_t query = 0;  // buffer
+    double input_scale = 1.0;
+    network_level asks;
+    read_weights x0;  // of the query buffer as it is stored, and of the output
+    placed_pass then;
+};
+
+inline void require_pass(const plan_pass& pass, std::size_t columns) {
+    if (pass.rows.empty()) { throw std::invalid_argument("plan: every pass must write at least one register"); }
+    for (const plan_row& row : pass.rows) {
+        if (row.weights.size() != columns + pass.draws.size()) {
+            throw std::invalid_argument("plan: row " + row.name + " must have one weight per register, output and draw");
+        }
+        for (const double w : row.weights) {
+            if (!std::isfinite(w)) { throw std::invalid_argument("plan: weights must be finite (row " + row.name + ")"); }
+        }
+    }
+}
+
+}  // namespace detail
+
+/// A plan made ready to run for one network: folded, its registers placed in buffers, every read and write decided.
+///
+/// Immutable and shared: copies are cheap, any number of steppers may use one at the same time.
+/// - `p`        a plan from a solver (not folded).
+/// - `network`  the network's convention.
+/// - `column`   `data_prediction` for runs that transform x0_hat (see `fold`).
+/// - cost       O(calls * registers); done once.
+/// - errors     `std::invalid_argument`: a level at which the network's output does not determine x0; a malformed plan.
+class program {
+public:
+    program(const plan& p, const convention& network, output_column column = output_column::network)
+        : shared_(std::make_shared<const content>(place(fold(p, network, column)))) {}
+
+    [[nodiscard]] std::size_t network_calls() const { return shared_->calls.size(); }
+    [[nodiscard]] std::size_t steps() const { return shared_->steps; }
+    [[nodiscard]] output_column column() const { return shared_->column; }
+
+    /// Tensors a run holds at once.
+    [[nodiscard]] std::size_t buffers() const { return shared_->buffers; }
+
+    /// Normal tensors a run draws.
+    [[nodiscard]] std::size_t draws() const { return shared_->draws; }
+
+    /// Normal tensors the greediest pass draws.
+    [[nodiscard]] std::size_t draws_at_once() const { return shared_->draws_at_once; }
+
+    // The placed passes, for the stepper.
+    [[nodiscard]] const detail::placed_pass& start() const { return shared_->start; }
+    [[nodiscard]] const detail::placed_call& call(std::size_t i) const { return shared_->calls[i]; }
+    [[nodiscard]] std::size_t result() const { return shared_->result; }
+
+private:
+    struct content {
+        output_column column = output_column::network;
+        std::size_t steps = 0;
+        std::size_t buffers = 1;
+        std::size_t draws = 0;
+        std::size_t draws_at_once = 0;
+        std::size_t result = 0;
+        detail::placed_pass start;
+        std::vector<detail::placed_call> calls;
+    };
+
+    [[nodiscard]] static content place(const plan& p) {
+        if (p.calls.empty()) { throw std::invalid_argument("plan: need at least one network call"); }
+        content c;
+        c.column = p.output;
+        c.steps = p.calls.back().step + 1;
+        std::vector<std::size_t> where = {0};  // buffer of each register
+        c.start = place_pass(p.start, where, false, c);
+        for (const plan_call& call : p.calls) {
+            if (call.query >= where.size()) { throw std::invalid_argument("plan: a call must evaluate an existing register"); }
+            detail::placed_call placed;
+            placed.step = call.step;
+            placed.at = call.at;
+            placed.query = where[call.query];
+            placed.input_scale = call.input_scale;
+            placed.asks = call.asks;
+            placed.x0 = {call.x0.x / call.input_scale, call.x0.output};
+            placed.then = place_pass(call.then, where, true, c);
+            c.calls.push_back(std::move(placed));
+        }
+        c.result = where[0];
+        return c;
+    }
+
+    /// Registers that only move keep their buffer; those that are computed take the buffers that fall free, the one read first foremost.
+    [[nodiscard]] static detail::placed_pass place_pass(const plan_pass& pass, std::vector<std::size_t>& where, bool after_call, content& c) {
+        const std::size_t registers = where.size();
+        const std::size_t columns = registers + (after_call ? 1 : 0);
+        detail::require_pass(pass, columns);
+        c.draws += pass.draws.size();
+        c.draws_at_once = c.draws_at_once < pass.draws.size() ? pass.draws.size() : c.draws_at_once;
+
+        const std::size_t rows = pass.rows.size();
+        std::vector<std::size_t> moved(rows, detail::npos);
+        std::vector<char> taken(columns, 0);
+        for (std::size_t r = 0; r < rows; ++r) {
+            const std::size_t source = detail::moved_column(pass.rows[r]);
+            if (source < columns && taken[source] == 0) {
+                moved[r] = source;
+                taken[source] = 1;
+            }
+        }
+        std::vector<char> busy(c.buffers, 0);
+        for (std::size_t r = 0; r < rows; ++r) {
+            if (moved[r] < registers) { busy[where[moved[r]]] = 1; }
+        }
+        const auto claim = [&] {
+            std::size_t b = 0;
+            for (const std::size_t w : where) {  // first the buffers of registers that end here: they are in cache
+                if (busy[w] == 0) {
+                    busy[w] = 1;
+                    return w;
+                }
+            }
+            while (b < busy.size() && busy[b] != 0) { ++b; }
+            if (b == busy.size()) {
+                busy.push_back(0);
+                ++c.buffers;
+            }
+            busy[b] = 1;
+            return b;
+        };
+        detail::placed_pass placed;
+        placed.draws = pass.draws;
+        std::vector<std::size_t> after(rows);
+        std::vector<std::size_t> computed;
+        for (std::size_t r = 0; r < rows; ++r) {
+            if (moved[r] == detail::npos) {
+                computed.push_back(r);
+                after[r] = claim();
+                placed.outputs.push_back(after[r]);
+            } else if (moved[r] < registers) {
+                after[r] = where[moved[r]];
+            }
+        }
+        for (std::size_t r = 0; r < rows; ++r) {
+            if (moved[r] != detail::npos && moved[r] >= registers) {
+                after[r] = claim();
+                placed.adopts = after[r];
+            }
+        }
+        fill(placed.inputs, placed.coefficients, pass, where, columns, computed);
+        if (placed.adopts != detail::npos) {
+            for (std::size_t r = 0; r < rows; ++r) {
+                if (moved[r] != detail::npos && moved[r] >= registers) { computed.push_back(r); }
+            }
+            fill(placed.adopting_inputs, placed.adopting, pass, where, columns, computed);
+        }
+        where = std::move(after);
+        return placed;
+    }
+
+    /// The columns the given rows read, and their dense matrix over those.
+    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass, const std::vector<std::size_t>& where,
+                     std::size_t columns, const std::vector<std::size_t>& rows) {
+        std::vector<std::size_t> used;
+        for (std::size_t col = 0; col < columns; ++col) {
+            for (const std::size_t r : rows) {
+                if (pass.rows[r].weights[col] != 0.0) {
+                    used.push_back(col);
+                    break;
+                }
+            }
+        }
+        for (const std::size_t col : used) { inputs.push_back(col < where.size() ? where[col] : detail::output_buffer); }
+        for (const std::size_t r : rows) {
+            for (const std::size_t col : used) { matrix.push_back(pass.rows[r].weights[col]); }
+            for (std::size_t d = 0; d < pass.draws.size(); ++d) { matrix.push_back(pass.rows[r].weights[columns + d]); }
+        }
+    }
+
+    std::shared_ptr<const content> shared_;
+};
+
+}  // namespace tweedie
