@@ -14,15 +14,15 @@ namespace tweedie::grid {
 
 /// Whether training index 0, the least noisy level, is one of the levels a network sees.
 enum class index_zero {
-    visited,  ///< as in DDPM, DDIM, PNDM and the Euler family of diffusers
-    skipped,  ///< as in DPM-Solver, UniPC, DEIS and SA-Solver of diffusers: the step below it is not worth a call
+    visited,  ///< DDPM, DDIM, PNDM and the Euler family of diffusers
+    skipped,  ///< DPM-Solver, UniPC, DEIS and SA-Solver of diffusers: its step is hardly worth a call
 };
 
 /// Options of `leading`.
 struct leading_options {
-    int offset = 0;                           ///< added to every index; Stable Diffusion 1 and 2 use 1; >= 0
-    index_zero zero = index_zero::visited;    ///< whether the indices start at 0 (+ offset) or one spacing above it
-    final_level last = final_level::zero;     ///< zero: the clean level; sigma_min: training index 0
+    int offset = 0;                         ///< added to every index; Stable Diffusion 1 and 2 use 1; >= 0
+    index_zero zero = index_zero::visited;  ///< whether the indices start at 0 or one spacing above it
+    final_level last = final_level::zero;   ///< zero: the clean level; sigma_min: training index 0
 };
 
 /// Options of `trailing`.
@@ -40,7 +40,8 @@ struct linspace_options {
 
 namespace tweedie::detail {
 
-// numerator / denominator rounded to the nearest integer, ties to even, without a floating-point number in between
+// numerator / denominator rounded to the nearest integer, ties to even, without a floating-point number in
+// between
 [[nodiscard]] inline std::int64_t divide_to_nearest(std::int64_t numerator, std::int64_t denominator) {
     const std::int64_t quotient = numerator / denominator;
     const std::int64_t twice = 2 * (numerator % denominator);
@@ -50,22 +51,26 @@ namespace tweedie::detail {
 
 inline void require_steps(int steps, std::int64_t most, const char* who) {
     if (steps < 1 || steps > most) {
-        throw std::invalid_argument(std::string(who) + ": steps must lie in [1, " + std::to_string(most) + "]");
+        throw std::invalid_argument(std::string(who) + ": steps must lie in [1, " + std::to_string(most) +
+                                    "]");
     }
 }
 
 // The levels at falling training indices `index(0) .. index(steps - 1)`, then the end.
 template <class Index>
-[[nodiscard]] std::vector<level> at_indices(const schedule::discrete& schedule, int steps, grid::final_level last,
-                                            const Index& index, const char* who) {
+[[nodiscard]] std::vector<level> at_indices(const schedule::discrete& schedule, int steps,
+                                            grid::final_level last, const Index& index, const char* who) {
     require_final_level(last, who);
     std::vector<level> out;
     out.reserve(static_cast<std::size_t>(steps) + 1);
-    for (int i = 0; i < steps; ++i) { out.push_back(at(schedule, static_cast<double>(index(i)))); }
+    for (int i = 0; i < steps; ++i) {
+        out.push_back(at(schedule, static_cast<double>(index(i))));
+    }
     if (last == grid::final_level::sigma_min && out.back().t == 0.0) {
-        throw std::invalid_argument(std::string(who) +
-                                    ": training index 0 is visited already, so it cannot be the final level; use "
-                                    "final_level::zero or skip index 0");
+        throw std::invalid_argument(
+            std::string(who) +
+            ": training index 0 is visited already, so it cannot be the final level; use "
+            "final_level::zero or skip index 0");
     }
     out.push_back(at(schedule, last == grid::final_level::zero ? -1.0 : 0.0));
     require_levels(out, who);
@@ -81,14 +86,14 @@ namespace tweedie::grid {
 ///     index_i = (steps - 1 - i) d + offset,    d = floor(N / steps)          (index_zero::visited)
 ///     index_i = (steps - i) d + offset,        d = floor(N / (steps + 1))    (index_zero::skipped)
 ///
-/// Source: Song et al. 2020 (DDIM), arXiv:2010.02502, section 5 as published in code, "leading" in diffusers and in Lin et
-/// al. 2023, arXiv:2305.08891, table 2. Deviation: the target of a step is the next index, as it must be; the last target is
-/// the clean level or index 0 (`last`).
-/// - `steps`  network levels, in [1, N] (visited) or [1, N - 1] (skipped). One step starts at index `offset`, the least
-///            noisy one (visited): use `trailing` for few steps.
+/// Source: Song et al. 2020 (DDIM), arXiv:2010.02502, the linear choice tau_i = floor(c i); "leading" in
+/// diffusers and in Lin et al. 2023, arXiv:2305.08891, table 2. Deviation: the target of a step is the next
+/// index, as it must be; the last target is the clean level or index 0 (`last`).
+/// - `steps`  network levels, in [1, N] (visited) or [1, N - 1] (skipped). One step starts at index `offset`,
+///            the least noisy one (visited): use `trailing` for few steps.
 /// - returns  steps + 1 levels at distinct falling whole indices, then the end.
-/// - errors   tier 1: steps or offset out of range; an offset that pushes the first index past N - 1 (at steps = N it must
-///            be 0); `final_level::sigma_min` where index 0 is visited already.
+/// - errors   tier 1: steps or offset out of range; an offset that pushes the first index past N - 1 (at
+///            steps = N it must be 0); `final_level::sigma_min` where index 0 is visited already.
 [[nodiscard]] inline std::vector<level> leading(const schedule::discrete& schedule, int steps,
                                                 const leading_options& options = {}) {
     constexpr const char* who = "grid::leading";
@@ -98,19 +103,21 @@ namespace tweedie::grid {
     const std::int64_t spacing = count / (steps + skip);
     const std::int64_t first = (steps - 1 + skip) * spacing;
     if (options.offset < 0 || first + options.offset > count - 1) {
-        throw std::invalid_argument("grid::leading: offset must lie in [0, " + std::to_string(count - 1 - first) +
-                                    "] for this number of steps");
+        throw std::invalid_argument("grid::leading: offset must lie in [0, " +
+                                    std::to_string(count - 1 - first) + "] for this number of steps");
     }
     const auto index = [=, offset = options.offset](int i) { return first - i * spacing + offset; };
     return detail::at_indices(schedule, steps, options.last, index, who);
 }
 
-/// Training indices in equal shares of the whole range, from the noisiest level down. The right one for few steps.
+/// Training indices in equal shares of the whole range, from the noisiest level down. The right one for few
+/// steps.
 ///
 ///     index_i = round(N (steps - i) / steps) - 1,    ties to even
 ///
-/// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "trailing"; diffusers. Deviation: the indices are computed in whole
-/// numbers, so there are exactly `steps` of them for every step count; the target of a step is the next index.
+/// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "trailing"; diffusers. Deviation: the indices are
+/// computed in whole numbers, so there are exactly `steps` of them for every step count; the target of a step
+/// is the next index.
 /// - `steps`  network levels, in [1, N].
 /// - returns  steps + 1 levels at distinct falling whole indices from N - 1 down, then the end.
 /// - errors   tier 1: steps out of range; `final_level::sigma_min` where index 0 is visited already.
@@ -128,8 +135,9 @@ namespace tweedie::grid {
 ///     index_i = round((N - 1) (steps - 1 - i) / (steps - 1)),    ties to even    (index_zero::visited)
 ///     index_i = round((N - 1) (steps - i) / steps),              ties to even    (index_zero::skipped)
 ///
-/// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "linspace"; diffusers, whose classes differ in whether index 0 is
-/// visited. Deviation: one step starts at N - 1, the noisy end (diffusers: at 0); the target of a step is the next index.
+/// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "linspace"; diffusers, whose classes differ in whether
+/// index 0 is visited. Deviation: one step starts at N - 1, the noisy end (diffusers: at 0); the target of a
+/// step is the next index.
 /// - `steps`  network levels, in [1, N] (visited) or [1, N - 1] (skipped).
 /// - returns  steps + 1 levels at distinct falling whole indices from N - 1 down, then the end.
 /// - errors   tier 1: steps out of range; `final_level::sigma_min` where index 0 is visited already.

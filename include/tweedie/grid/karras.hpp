@@ -12,36 +12,39 @@ namespace tweedie::grid {
 
 /// Options of `karras`. rho = 7 is that of Karras et al. 2022.
 struct karras_options {
-    double rho = 7.0;                             ///< warp of the grid, larger crowds the clean end; > 0, finite
-    std::optional<double> sigma_max = {};         ///< where to start, as sigma / alpha; > sigma_min; default: the schedule's range
-    std::optional<double> sigma_min = {};         ///< last noise level, as sigma / alpha; > 0; default: the schedule's range
-    final_level last = final_level::zero;         ///< whether the exact clean level follows
-    double pure_noise_as = 160.0;                 ///< the sigma / alpha that lays out the grid where it starts at alpha = 0
+    double rho = 7.0;                      ///< warp of the grid, larger crowds the clean end; > 0, finite
+    std::optional<double> sigma_max = {};  ///< where to start, sigma / alpha; default: the schedule's
+    std::optional<double> sigma_min = {};  ///< last noise level, sigma / alpha; default: the schedule's
+    final_level last = final_level::zero;  ///< whether the exact clean level follows
+    double pure_noise_as = 160.0;  ///< the sigma / alpha that stands in for a start at alpha = 0; > 0, finite
 };
 
 /// The noise levels of EDM: equally spaced in (sigma / alpha)^(1 / rho).
 ///
-///     s_i = (s_max^(1/rho) + i / (n - 1) (s_min^(1/rho) - s_max^(1/rho)))^rho,    i = 0 .. n - 1,    s = sigma / alpha
+///     s_i = (s_max^(1/rho) + i / (n - 1) (s_min^(1/rho) - s_max^(1/rho)))^rho,    i = 0 .. n - 1
 ///
-/// Source: Karras et al. 2022, arXiv:2206.00364, equation 5. Deviation: s is the noise-to-signal ratio, which is their sigma
-/// on EDM and VE and makes the grid valid on every schedule.
+/// Source: Karras et al. 2022, arXiv:2206.00364, equation 5. Deviation: s is the noise-to-signal ratio
+/// sigma / alpha, which is their sigma on EDM and VE and makes the grid valid on every schedule.
 ///
 /// - `steps`    network levels. `final_level::zero`: n = steps nodes, then the clean level (EDM's practice);
 ///              `final_level::sigma_min`: n = steps + 1 nodes, the last one ends the grid. In [1, 1000000].
 /// - returns    steps + 1 levels, noisy to clean. The ends of the schedule's own range come back exactly.
-/// - pure noise where the range starts at alpha = 0 (flow, trig, zero terminal SNR) the first level is exactly that one,
-///              and the others are those of a grid from s_max = pure_noise_as. Its default 160 is EDM's 80 for data of
-///              standard deviation 1/2.
-/// - errors     tier 1: steps, rho, or a range that is empty or that the schedule does not have; NaN each time.
+/// - pure noise where the range starts at alpha = 0 (flow, trig, zero terminal SNR) the first level is
+///              exactly that one, and the others are those of a grid from s_max = pure_noise_as. Its default
+///              160 is EDM's 80 for data of standard deviation 1/2.
+/// - errors     tier 1: steps, rho, or a range that is empty or that the schedule does not have; NaN each
+///              time.
 template <noise_schedule Schedule>
-[[nodiscard]] std::vector<level> karras(const Schedule& schedule, int steps, const karras_options& options = {}) {
+[[nodiscard]] std::vector<level> karras(const Schedule& schedule, int steps,
+                                        const karras_options& options = {}) {
     constexpr const char* who = "grid::karras";
     detail::require_steps(steps, who);
     detail::require_final_level(options.last, who);
     if (!(options.rho > 0.0 && std::isfinite(options.rho))) {
         throw std::invalid_argument("grid::karras: rho must be positive and finite");
     }
-    const auto range = detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
+    const auto range =
+        detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
     const double rho = options.rho;
     const double first = std::exp(-range.noisy_half_log_snr / rho);
     const double last = std::exp(-range.clean_half_log_snr / rho);

@@ -18,8 +18,8 @@ namespace tweedie {
 ///
 /// - at least two levels (one step);
 /// - t is a number (infinite only at the clean level); alpha and sigma finite, >= 0, not both 0;
-/// - half_log_snr strictly increasing, hence only the last level may be clean (sigma = 0) and only the first pure noise
-///   (alpha = 0).
+/// - half_log_snr strictly increasing, hence only the last level may be clean (sigma = 0) and only the first
+///   pure noise (alpha = 0).
 /// - `who`   the thing that asks, first word of the message: `"who: rule"`.
 /// - errors  tier 1, one message per rule, with the index of the level.
 inline void require_levels(std::span<const level> levels, const char* who) {
@@ -27,7 +27,8 @@ inline void require_levels(std::span<const level> levels, const char* who) {
         throw std::invalid_argument(std::string(who) + ": level " + std::to_string(i) + ": " + rule);
     };
     if (levels.size() < 2) {
-        throw std::invalid_argument(std::string(who) + ": need at least two levels, where to start and where to end");
+        throw std::invalid_argument(std::string(who) +
+                                    ": need at least two levels, where to start and where to end");
     }
     double before = 0.0;
     for (std::size_t i = 0; i < levels.size(); ++i) {
@@ -54,14 +55,17 @@ enum class final_level {
 /// The number of steps no grid goes beyond: a typing error should not fill the memory.
 inline constexpr int max_steps = 1000000;
 
-/// Where sampling starts when it starts in the middle: the levels of `levels` less noisy than `start`, after `start`.
+/// Where sampling starts when it starts in the middle: the levels of `levels` less noisy than `start`, after
+/// `start`.
 ///
-/// Used for image-to-image and for resuming: noise the data to `start`, then sample from there. A level that equals
-/// `start` up to rounding (1e-9 in half_log_snr) is replaced by it, so no step is vanishingly short.
+/// Used for image-to-image and for resuming: noise the data to `start`, then sample from there. A level that
+/// equals `start` up to rounding (1e-9 in half_log_snr) is replaced by it, so no step is vanishingly short.
 /// - `levels`  a valid sequence, noisy to clean.
-/// - `start`   a level of the same schedule; sigma > 0; not noisier than the first level, noisier than the last.
+/// - `start`   a level of the same schedule; sigma > 0; not noisier than the first level, noisier than the
+///             last.
 /// - errors    tier 1: `start` outside the levels, NaN, or levels that are no valid sequence.
-/// - choose    this to keep the nodes of a grid; to spend all steps below the start, give a grid its `.sigma_max` instead.
+/// - choose    this to keep the nodes of a grid; to spend all steps below the start, give a grid its
+///             `.sigma_max` instead.
 [[nodiscard]] inline std::vector<level> from(std::span<const level> levels, const level& start) {
     require_levels(levels, "grid::from");
     const double begin = start.half_log_snr();
@@ -82,9 +86,11 @@ inline constexpr int max_steps = 1000000;
     return out;
 }
 
-/// The same, the start given as a noise-to-signal ratio `sigma / alpha` of the schedule the levels came from; > 0.
+/// The same, the start given as a noise-to-signal ratio `sigma / alpha` of the schedule the levels came from;
+/// > 0.
 template <noise_schedule Schedule>
-[[nodiscard]] std::vector<level> from(const Schedule& schedule, std::span<const level> levels, double sigma_max) {
+[[nodiscard]] std::vector<level> from(const Schedule& schedule, std::span<const level> levels,
+                                      double sigma_max) {
     if (!(sigma_max > 0.0)) { throw std::invalid_argument("grid::from: sigma_max must be positive"); }
     return from(levels, at_half_log_snr(schedule, -std::log(sigma_max)));
 }
@@ -103,36 +109,45 @@ struct grid_range {
 
 inline void require_steps(int steps, const char* who) {
     if (steps < 1 || steps > grid::max_steps) {
-        throw std::invalid_argument(std::string(who) + ": steps must lie in [1, " + std::to_string(grid::max_steps) + "]");
+        throw std::invalid_argument(std::string(who) + ": steps must lie in [1, " +
+                                    std::to_string(grid::max_steps) + "]");
     }
 }
 
 inline void require_final_level(grid::final_level last, const char* who) {
     if (last != grid::final_level::zero && last != grid::final_level::sigma_min) {
-        throw std::invalid_argument(std::string(who) + ": last must be final_level::zero or final_level::sigma_min");
+        throw std::invalid_argument(std::string(who) +
+                                    ": last must be final_level::zero or final_level::sigma_min");
     }
 }
 
 // The noisy end of a grid: the schedule's own or the one asked for.
 template <noise_schedule Schedule>
-[[nodiscard]] level noisy_end(const Schedule& schedule, const std::optional<double>& sigma_max, const char* who) {
+[[nodiscard]] level noisy_end(const Schedule& schedule, const std::optional<double>& sigma_max,
+                              const char* who) {
     if (!sigma_max) { return at(schedule, schedule.range().noisy); }
-    if (!(*sigma_max > 0.0)) { throw std::invalid_argument(std::string(who) + ": sigma_max must be positive"); }
+    if (!(*sigma_max > 0.0)) {
+        throw std::invalid_argument(std::string(who) + ": sigma_max must be positive");
+    }
     return at_half_log_snr(schedule, -std::log(*sigma_max));
 }
 
 // The last noise level of a grid: the schedule's own or the one asked for.
 template <noise_schedule Schedule>
-[[nodiscard]] level clean_end(const Schedule& schedule, const std::optional<double>& sigma_min, const char* who) {
+[[nodiscard]] level clean_end(const Schedule& schedule, const std::optional<double>& sigma_min,
+                              const char* who) {
     if (!sigma_min) { return at(schedule, schedule.range().clean); }
-    if (!(*sigma_min > 0.0)) { throw std::invalid_argument(std::string(who) + ": sigma_min must be positive"); }
+    if (!(*sigma_min > 0.0)) {
+        throw std::invalid_argument(std::string(who) + ": sigma_min must be positive");
+    }
     return at_half_log_snr(schedule, -std::log(*sigma_min));
 }
 
 // Both ends of a grid that is laid out in half-log-SNR.
 template <noise_schedule Schedule>
 [[nodiscard]] grid_range range_of(const Schedule& schedule, const std::optional<double>& sigma_max,
-                                  const std::optional<double>& sigma_min, double pure_noise_as, const char* who) {
+                                  const std::optional<double>& sigma_min, double pure_noise_as,
+                                  const char* who) {
     grid_range out;
     out.noisy = noisy_end(schedule, sigma_max, who);
     out.clean = clean_end(schedule, sigma_min, who);
@@ -150,11 +165,12 @@ template <noise_schedule Schedule>
     return out;
 }
 
-// `steps` + 1 levels between two ends. `place(fraction)` is the half-log-SNR at a fraction of the way from noisy to clean.
-// Both ends of the range are used as they are; final_level::zero keeps the last step for the way to the clean level.
+// `steps` + 1 levels between two ends. `place(fraction)` is the half-log-SNR at a fraction of the way from
+// noisy to clean. Both ends of the range are used as they are; final_level::zero keeps the last step for the
+// way to the clean level.
 template <noise_schedule Schedule, class Place>
-[[nodiscard]] std::vector<level> lay_out(const Schedule& schedule, int steps, const grid_range& range, grid::final_level last,
-                                         const Place& place, const char* who) {
+[[nodiscard]] std::vector<level> lay_out(const Schedule& schedule, int steps, const grid_range& range,
+                                         grid::final_level last, const Place& place, const char* who) {
     const auto nodes = static_cast<std::size_t>(steps) + (last == grid::final_level::sigma_min ? 1U : 0U);
     std::vector<level> out;
     out.reserve(static_cast<std::size_t>(steps) + 1);

@@ -10,31 +10,35 @@ namespace tweedie::grid {
 
 /// Options of `log_snr`.
 struct log_snr_options {
-    std::optional<double> sigma_max = {};  ///< where to start, as sigma / alpha; > sigma_min; default: the schedule's range
-    std::optional<double> sigma_min = {};  ///< last noise level, as sigma / alpha; > 0; default: the schedule's range
+    std::optional<double> sigma_max = {};  ///< where to start, sigma / alpha; default: the schedule's
+    std::optional<double> sigma_min = {};  ///< last noise level, sigma / alpha; default: the schedule's
     final_level last = final_level::zero;  ///< whether the exact clean level follows
-    double pure_noise_as = 160.0;          ///< the sigma / alpha that lays out the grid where it starts at alpha = 0
+    double pure_noise_as = 160.0;  ///< the sigma / alpha that stands in for a start at alpha = 0; > 0, finite
 };
 
 /// Noise levels equally spaced in half-log-SNR, that is geometric in sigma / alpha.
 ///
 ///     lambda_i = lambda_noisy + i / (n - 1) (lambda_clean - lambda_noisy),    i = 0 .. n - 1
 ///
-/// Source: Lu et al. 2022 (DPM-Solver), arXiv:2206.00927, section 3.4 (uniform lambda); on EDM and VE the "exponential"
-/// grid of k-diffusion. Deviation: none.
+/// Source: Lu et al. 2022 (DPM-Solver), arXiv:2206.00927, steps uniform in lambda ("logSNR" in their code);
+/// on EDM and VE the "exponential" grid of k-diffusion. Deviation: none.
 ///
-/// - `steps`    network levels. `final_level::zero`: n = steps nodes, then the clean level; `final_level::sigma_min`:
-///              n = steps + 1 nodes, the last one ends the grid (DPM-Solver's own). In [1, 1000000].
+/// - `steps`    network levels. `final_level::zero`: n = steps nodes, then the clean level;
+///              `final_level::sigma_min`: n = steps + 1 nodes, the last one ends the grid (DPM-Solver's own).
+///              In [1, 1000000].
 /// - returns    steps + 1 levels, noisy to clean. The ends of the schedule's own range come back exactly.
-/// - pure noise where the range starts at alpha = 0, lambda = -infinity (flow, trig, zero terminal SNR), the first level
-///              is exactly that one, and the others are those of a grid from sigma / alpha = pure_noise_as.
+/// - pure noise where the range starts at alpha = 0, lambda = -infinity (flow, trig, zero terminal SNR), the
+///              first level is exactly that one, and the others are those of a grid from sigma / alpha =
+///              pure_noise_as.
 /// - errors     tier 1: steps, or a range that is empty or that the schedule does not have; NaN each time.
 template <noise_schedule Schedule>
-[[nodiscard]] std::vector<level> log_snr(const Schedule& schedule, int steps, const log_snr_options& options = {}) {
+[[nodiscard]] std::vector<level> log_snr(const Schedule& schedule, int steps,
+                                         const log_snr_options& options = {}) {
     constexpr const char* who = "grid::log_snr";
     detail::require_steps(steps, who);
     detail::require_final_level(options.last, who);
-    const auto range = detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
+    const auto range =
+        detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
     const double first = range.noisy_half_log_snr;
     const double last = range.clean_half_log_snr;
     const auto place = [=](double fraction) { return first + fraction * (last - first); };

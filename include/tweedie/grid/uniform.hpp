@@ -14,8 +14,8 @@ namespace tweedie::grid {
 
 /// Options of `uniform`.
 struct uniform_options {
-    std::optional<double> sigma_max = {};  ///< where to start, as sigma / alpha; > sigma_min; default: the schedule's range
-    std::optional<double> sigma_min = {};  ///< last noise level, as sigma / alpha; > 0; default: see `uniform`
+    std::optional<double> sigma_max = {};  ///< where to start, sigma / alpha; default: the schedule's
+    std::optional<double> sigma_min = {};  ///< last noise level, sigma / alpha; > 0; default: see `uniform`
     final_level last = final_level::zero;  ///< whether the grid ends at the exact clean level
 };
 
@@ -23,18 +23,23 @@ struct uniform_options {
 ///
 ///     t_i = t_noisy + i / m (t_end - t_noisy)
 ///
-/// - `steps`    network levels, in [1, 1000000]. Where the grid ends:
-///              `final_level::zero`, no sigma_min: `steps` equal intervals down to the clean level itself, m = steps,
-///              t_end = time_at(+infinity). On flow that is 1, 1 - 1/steps, ..., 0, on a discrete schedule the trailing
-///              spacing without its rounding. (VE, whose clean level is at t = -infinity, ends at its range as below.)
-///              `final_level::zero` with a sigma_min: nodes down to sigma_min, m = steps - 1, then the clean level. With
-///              the sigma_min of the training levels this is the grid of diffusers' flow classes; its last call does little.
-///              `final_level::sigma_min`: m = steps, ends at sigma_min or else at the clean end of the schedule's range
-///              ("time_uniform" of DPM-Solver, arXiv:2206.00927).
+/// Where the grid ends, and how many intervals m that leaves:
+///
+///     zero, no sigma_min    m = steps        t_end = time_at(+infinity), the clean level itself
+///     zero, a sigma_min     m = steps - 1    t_end at sigma_min; then the clean level
+///     sigma_min             m = steps        t_end at sigma_min, or else range().clean; nothing follows
+///
+/// The first is 1, 1 - 1/steps, ..., 0 on flow, and the trailing spacing without its rounding on a discrete
+/// schedule; VE, whose clean level is at t = -infinity, ends as in the second line, at its range. The second
+/// is the grid of diffusers' flow classes; its last network call does little. The third is "time_uniform" of
+/// DPM-Solver.
+///
+/// - `steps`    network levels, in [1, 1000000].
 /// - returns    steps + 1 levels, noisy to clean; both ends exact.
 /// - errors     tier 1: steps, or a range that is empty or that the schedule does not have; NaN each time.
 template <noise_schedule Schedule>
-[[nodiscard]] std::vector<level> uniform(const Schedule& schedule, int steps, const uniform_options& options = {}) {
+[[nodiscard]] std::vector<level> uniform(const Schedule& schedule, int steps,
+                                         const uniform_options& options = {}) {
     constexpr const char* who = "grid::uniform";
     detail::require_steps(steps, who);
     detail::require_final_level(options.last, who);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <concepts>
 #include <limits>
-#include <memory>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -63,14 +62,25 @@ concept noise_schedule = requires(const Schedule& schedule, double t) {
 
 /// Any noise schedule as one value type, so that code that plans needs to be compiled once.
 ///
-/// Owns a copy of the schedule (shared between copies of the value; schedules are immutable).
-/// - cost  one indirect call per query; one allocation when made. Used at plan time only.
+/// Owns a copy of the schedule; copies are deep, and a value moved from may only be assigned to or destroyed.
+/// - cost  one indirect call per query; one allocation when made or copied. Used at plan time only.
 class any_schedule {
 public:
     template <class Schedule>
-        requires(noise_schedule<std::remove_cvref_t<Schedule>> && !std::same_as<std::remove_cvref_t<Schedule>, any_schedule>)
-    any_schedule(Schedule&& schedule)  // NOLINT: implicit by design, a schedule is usable wherever one is asked for
-        : self_(std::make_shared<model<std::remove_cvref_t<Schedule>>>(std::forward<Schedule>(schedule))) {}
+        requires(noise_schedule<std::remove_cvref_t<Schedule>> &&
+                 !std::same_as<std::remove_cvref_t<Schedule>, any_schedule> &&
+                 std::copy_constructible<std::remove_cvref_t<Schedule>>)
+    any_schedule(
+        Schedule&& schedule)  // NOLINT: implicit by design, a schedule is usable wherever one is asked for
+        : self_(new model<std::remove_cvref_t<Schedule>>(std::forward<Schedule>(schedule))) {}
+    any_schedule(const any_schedule& other)
+        : self_(other.self_ == nullptr ? nullptr : other.self_->clone()) {}
+    any_schedule(any_schedule&& other) noexcept : self_(std::exchange(other.self_, nullptr)) {}
+    any_schedule& operator=(any_schedule other) noexcept {
+        std::swap(self_, other.self_);
+        return *this;
+    }
+    ~any_schedule() { delete self_; }
 
     [[nodiscard]] double alpha(double t) const { return self_->alpha(t); }
     [[nodiscard]] double sigma(double t) const { return self_->sigma(t); }
@@ -86,6 +96,7 @@ private:
         interface(const interface&) = delete;
         interface& operator=(const interface&) = delete;
         virtual ~interface() = default;
+        [[nodiscard]] virtual const interface* clone() const = 0;
         [[nodiscard]] virtual double alpha(double t) const = 0;
         [[nodiscard]] virtual double sigma(double t) const = 0;
         [[nodiscard]] virtual double alpha_rate(double t) const = 0;
@@ -99,6 +110,7 @@ private:
     struct model final : interface {
         explicit model(const Schedule& schedule) : schedule_(schedule) {}
         explicit model(Schedule&& schedule) : schedule_(std::move(schedule)) {}
+        [[nodiscard]] const interface* clone() const override { return new model(schedule_); }
         [[nodiscard]] double alpha(double t) const override { return schedule_.alpha(t); }
         [[nodiscard]] double sigma(double t) const override { return schedule_.sigma(t); }
         [[nodiscard]] double alpha_rate(double t) const override { return schedule_.alpha_rate(t); }
@@ -109,7 +121,8 @@ private:
         Schedule schedule_;
     };
 
-    std::shared_ptr<const interface> self_;
+    // owned; a plain pointer, because <memory> alone is a quarter of the include budget
+    const interface* self_;
 };
 
 /// The level of a schedule at a time: `{t, alpha(t), sigma(t)}`.

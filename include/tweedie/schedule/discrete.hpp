@@ -15,24 +15,28 @@ namespace tweedie::schedule {
 
 /// The noise levels a network was trained at, as a schedule: time is the training index.
 ///
-///     alpha_i = sqrt(alpha_bar_i),    sigma_i = sqrt(1 - alpha_bar_i),    alpha_bar_i = prod_{k <= i} (1 - beta_k)
+///     alpha_bar_i = prod_{k <= i} (1 - beta_k)
+///     alpha_i = sqrt(alpha_bar_i),    sigma_i = sqrt(1 - alpha_bar_i)
 ///
-/// Source: Ho et al. 2020, arXiv:2006.11239, equation 4 (index i here is their t - 1). Between the levels lambda is linear
-/// in t, that is sigma / alpha is log-linear (Lu et al. 2022, arXiv:2206.00927, appendix D.4 interpolate ln alpha instead;
-/// k-diffusion and diffusers interpolate as here). Deviation: the two ends are levels like all others.
+/// Source: Ho et al. 2020, arXiv:2006.11239, equation 4 (index i here is their t - 1). Between the levels
+/// lambda is linear in t, that is sigma / alpha is log-linear (as k-diffusion maps sigmas to times;
+/// dpm_solver's code has ln alpha linear instead). Deviation: the two ends are levels like all others.
 ///
 /// - `t`       in [-1, N - 1]. At every integer 0..N-1 the numbers of the table come back, to the bit.
-/// - clean     t = -1, sigma = 0 exactly; on [-1, 0] sigma^2 is linear in t, which joins lambda(0) to +infinity.
-/// - noise     a table may end in alpha_bar = 0 (zero terminal SNR); then t = N - 1 is pure noise, alpha = 0 exactly, and
-///             alpha^2 is linear in t on the last interval. Without it `time_at(-infinity)` throws.
+/// - clean     t = -1, sigma = 0 exactly; on [-1, 0] sigma^2 is linear in t, which joins lambda(0) to
+///             +infinity.
+/// - noise     a table may end in alpha_bar = 0 (zero terminal SNR); then t = N - 1 is pure noise, alpha = 0
+///             exactly, and alpha^2 is linear in t on the last interval. Without it `time_at(-infinity)`
+///             throws.
 /// - range     {N - 1, 0}.
-/// - rates     derivatives of the interpolant; at a level, of the interval on its clean side, which a sampler enters next.
-///             Infinite where the true derivative is: `sigma_rate(-1)`, and `alpha_rate(N - 1)` of a zero terminal SNR.
-/// - accuracy  from betas: alpha_bar = exp(sum log1p(-beta)) and sigma = sqrt(-expm1(...)), so that the first levels, where
-///             1 - alpha_bar would cancel, have full relative accuracy.
+/// - rates     derivatives of the interpolant; at a level, of the interval on its clean side, which a sampler
+///             enters next. Infinite where the true derivative is: `sigma_rate(-1)`, and `alpha_rate(N - 1)`
+///             of a zero terminal SNR.
+/// - accuracy  from betas: alpha_bar = exp(sum log1p(-beta)) and sigma = sqrt(-expm1(...)), so that the first
+///             levels, where 1 - alpha_bar would cancel, have full relative accuracy.
 /// - cost      a query costs O(1), `time_at` O(log N); holds 3 N doubles.
-/// - errors    tier 1: a table that does not strictly add noise, t outside [-1, N - 1], `half_log_snr` below that of the
-///             last level; NaN each time.
+/// - errors    tier 1: a table that does not strictly add noise, t outside [-1, N - 1], `half_log_snr` below
+///             that of the last level; NaN each time.
 class discrete {
 public:
     /// The levels made by noise rates `betas`, all in (0, 1); the last one may be 1 (zero terminal SNR).
@@ -43,7 +47,8 @@ public:
             const double beta = betas[i];
             const bool last = i + 1 == betas.size();
             if (!(beta > 0.0 && (beta < 1.0 || (last && beta == 1.0)))) {
-                throw std::invalid_argument("schedule::discrete: betas must lie in (0, 1); the last may be 1");
+                throw std::invalid_argument(
+                    "schedule::discrete: betas must lie in (0, 1); the last may be 1");
             }
             log_alpha_bar += std::log1p(-beta);
             out.push(std::exp(0.5 * log_alpha_bar), std::sqrt(-std::expm1(log_alpha_bar)));
@@ -52,14 +57,16 @@ public:
         return out;
     }
 
-    /// The levels with the given products `alphas_bar` = alpha^2, strictly falling, all in (0, 1); the last one may be 0.
+    /// The levels with the given products `alphas_bar` = alpha^2, strictly falling, all in (0, 1); the last
+    /// one may be 0.
     [[nodiscard]] static discrete from_alphas_bar(std::span<const double> alphas_bar) {
         discrete out(alphas_bar.size());
         for (std::size_t i = 0; i < alphas_bar.size(); ++i) {
             const double alpha_bar = alphas_bar[i];
             const bool last = i + 1 == alphas_bar.size();
             if (!(alpha_bar < 1.0 && (alpha_bar > 0.0 || (last && alpha_bar == 0.0)))) {
-                throw std::invalid_argument("schedule::discrete: alphas_bar must lie in (0, 1); the last may be 0");
+                throw std::invalid_argument(
+                    "schedule::discrete: alphas_bar must lie in (0, 1); the last may be 0");
             }
             out.push(std::sqrt(alpha_bar), std::sqrt(1.0 - alpha_bar));
         }
@@ -68,14 +75,18 @@ public:
     }
 
     /// beta linear in the index, from `beta_start` to `beta_end`: Ho et al. 2020, section 4 (DDPM).
-    [[nodiscard]] static discrete linear(int levels = 1000, double beta_start = 1e-4, double beta_end = 0.02) {
+    [[nodiscard]] static discrete linear(int levels = 1000, double beta_start = 1e-4,
+                                         double beta_end = 0.02) {
         std::vector<double> betas(checked(levels));
-        for (std::size_t i = 0; i < betas.size(); ++i) { betas[i] = between(beta_start, beta_end, i, betas.size()); }
+        for (std::size_t i = 0; i < betas.size(); ++i) {
+            betas[i] = between(beta_start, beta_end, i, betas.size());
+        }
         return from_betas(betas);
     }
 
     /// sqrt(beta) linear in the index: Rombach et al. 2022, arXiv:2112.10752 (Stable Diffusion 1, 2 and XL).
-    [[nodiscard]] static discrete scaled_linear(int levels = 1000, double beta_start = 0.00085, double beta_end = 0.012) {
+    [[nodiscard]] static discrete scaled_linear(int levels = 1000, double beta_start = 0.00085,
+                                                double beta_end = 0.012) {
         if (!(beta_start > 0.0 && beta_end > 0.0)) {
             throw std::invalid_argument("schedule::discrete: betas must lie in (0, 1); the last may be 1");
         }
@@ -87,9 +98,9 @@ public:
         return from_betas(betas);
     }
 
-    /// The cosine table of improved DDPM, `beta_i = min(1 - f((i + 1) / N) / f(i / N), max_beta)` with
-    /// `f(u) = cos^2((u + s) / (1 + s) pi / 2)`, s = 0.008: Nichol and Dhariwal 2021, arXiv:2102.09672, equation 17 and the
-    /// clipping below it. diffusers calls it squaredcos_cap_v2.
+    /// The cosine table of improved DDPM, `beta_i = min(1 - f((i + 1) / N) / f(i / N), max_beta)` with `f(u)
+    /// = cos^2((u + s) / (1 + s) pi / 2)`, s = 0.008: Nichol and Dhariwal 2021, arXiv:2102.09672, equation 17
+    /// and the clipping below it. diffusers calls it squaredcos_cap_v2.
     [[nodiscard]] static discrete cosine(int levels = 1000, double max_beta = 0.999) {
         constexpr double offset = 0.008;
         constexpr double frequency = 1.57079632679489661923 / (1.0 + offset);
@@ -118,7 +129,8 @@ public:
         // a level's own lambda must always be accepted, whatever way it was rounded
         const double rounding = std::isinf(end) ? 0.0 : 1e-12 * (1.0 + std::abs(end));
         if (!(half_log_snr >= end - rounding)) {
-            throw std::invalid_argument("schedule::discrete: half_log_snr must be at least that of the last level");
+            throw std::invalid_argument(
+                "schedule::discrete: half_log_snr must be at least that of the last level");
         }
         if (half_log_snr <= end) { return static_cast<double>(last); }
         if (half_log_snr == half_log_snr_[0]) { return 0.0; }
@@ -182,7 +194,8 @@ private:
         for (std::size_t i = 0; i < alpha_.size(); ++i) {
             const bool falls = i == 0 || half_log_snr_[i] < half_log_snr_[i - 1];
             if (!(falls && sigma_[i] > 0.0)) {
-                throw std::invalid_argument("schedule::discrete: each level must be noisier than the one before it");
+                throw std::invalid_argument(
+                    "schedule::discrete: each level must be noisier than the one before it");
             }
         }
     }
@@ -202,11 +215,14 @@ private:
     }
 
     // sigma^2 at a half-log-SNR where alpha^2 + sigma^2 = 1
-    [[nodiscard]] static double noise_fraction(double half_log_snr) { return 1.0 / (1.0 + std::exp(2.0 * half_log_snr)); }
+    [[nodiscard]] static double noise_fraction(double half_log_snr) {
+        return 1.0 / (1.0 + std::exp(2.0 * half_log_snr));
+    }
 
     void require(double t) const {
         if (!(t >= -1.0 && t <= static_cast<double>(alpha_.size() - 1))) {
-            throw std::invalid_argument("schedule::discrete: t must lie in [-1, " + std::to_string(alpha_.size() - 1) + "]");
+            throw std::invalid_argument("schedule::discrete: t must lie in [-1, " +
+                                        std::to_string(alpha_.size() - 1) + "]");
         }
     }
 

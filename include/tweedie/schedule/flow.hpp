@@ -16,8 +16,8 @@ enum class flow_time {
 
 /// Options of `flow`.
 struct flow_options {
-    double sigma_min = 1e-3;                      ///< last noise level sampled by default before the clean end; in (0, 1)
-    flow_time time = flow_time::noise_at_one;     ///< which end of the time is noise
+    double sigma_min = 1e-3;  ///< last noise level sampled by default before the clean end; in (0, 1)
+    flow_time time = flow_time::noise_at_one;  ///< which end of the time is noise
 };
 
 /// The straight path of rectified flow (flow matching, linear interpolant).
@@ -25,13 +25,15 @@ struct flow_options {
 ///     alpha = 1 - t,    sigma = t        (flow_time::noise_at_one)
 ///     alpha = t,        sigma = 1 - t    (flow_time::data_at_one)
 ///
-/// Source: Liu et al. 2022, arXiv:2209.03003, equation 1 (data at t = 1); Esser et al. 2024, arXiv:2403.03206, equation 13
-/// (noise at t = 1). Deviation: none. Shifts of the time are maps applied to a grid, not part of the path.
+/// Source: Liu et al. 2022, arXiv:2209.03003, equation 1 (data at t = 1); Esser et al. 2024,
+/// arXiv:2403.03206, equation 13 (noise at t = 1). Deviation: none. Shifts of the time are maps applied to a
+/// grid, not part of the path.
 /// - `t`       in [0, 1]; both ends are exact: one is clean (sigma = 0), the other pure noise (alpha = 0).
-/// - range     from pure noise (alpha = 0) to sigma = options.sigma_min; its default 0.001 is that of the 1000 training
-///             levels of Stable Diffusion 3 in diffusers.
+/// - range     from pure noise (alpha = 0) to sigma = options.sigma_min; its default 0.001 is that of the
+///             1000 training levels of Stable Diffusion 3 in diffusers.
 /// - rates     +1 and -1 everywhere.
-/// - accuracy  next to t = 1 the smaller scale is 1 - t, known to 1e-16 absolutely: |lambda| beyond 36 rounds to that end.
+/// - accuracy  next to t = 1 the smaller scale is 1 - t, known to 1e-16 absolutely: |lambda| beyond 36 rounds
+///             to that end.
 /// - errors    tier 1: options out of range, t outside [0, 1]; NaN each time.
 class flow {
 public:
@@ -63,8 +65,11 @@ public:
     }
     [[nodiscard]] double half_log_snr(double t) const { return at(*this, t).half_log_snr(); }
     [[nodiscard]] double time_at(double half_log_snr) const {
-        if (std::isnan(half_log_snr)) { throw std::invalid_argument("schedule::flow: half_log_snr must be a number"); }
-        // t = sigma is the logistic function of -lambda, t = alpha that of +lambda; the exponential never overflows
+        if (std::isnan(half_log_snr)) {
+            throw std::invalid_argument("schedule::flow: half_log_snr must be a number");
+        }
+        // t = sigma is the logistic function of -lambda, t = alpha that of +lambda; the exponential never
+        // overflows
         const double argument = data_at_one() ? half_log_snr : -half_log_snr;
         const double e = std::exp(-std::abs(argument));
         return argument > 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);

@@ -18,8 +18,9 @@ struct ve_options {
 ///
 ///     alpha = 1,    sigma = sigma_min (sigma_max / sigma_min)^t,    lambda = -ln sigma
 ///
-/// Source: Song et al. 2021, arXiv:2011.13456, equations 30 and 31. Deviation: the paper sets sigma(0) = 0, a jump; here
-/// sigma(0) = sigma_min, the geometric law goes on below t = 0, and the clean level is its limit, t = -infinity.
+/// Source: Song et al. 2021, arXiv:2011.13456, equations 30 and 31. Deviation: the paper sets sigma(0) = 0, a
+/// jump; here sigma(0) = sigma_min, the geometric law goes on below t = 0, and the clean level is its limit,
+/// t = -infinity.
 /// - `t`     in [-infinity, 1]; -infinity is clean (sigma = 0 exactly). There is no pure-noise level:
 ///           `time_at(-infinity)` throws.
 /// - range   {1, 0}: from sigma_max to sigma_min.
@@ -29,7 +30,8 @@ class ve {
 public:
     ve() : ve(ve_options{}) {}
     explicit ve(const ve_options& options) : options_(options) {
-        if (!(options.sigma_min > 0.0 && options.sigma_max > options.sigma_min && std::isfinite(options.sigma_max))) {
+        if (!(options.sigma_min > 0.0 && options.sigma_max > options.sigma_min &&
+              std::isfinite(options.sigma_max))) {
             throw std::invalid_argument("schedule::ve: need 0 < sigma_min < sigma_max < infinity");
         }
         log_min_ = std::log(options.sigma_min);
@@ -57,10 +59,13 @@ public:
         return -log_min_ - t * (log_max_ - log_min_);
     }
     [[nodiscard]] double time_at(double half_log_snr) const {
-        const double rounding = 1e-12 * (1.0 + std::abs(log_max_));  // a level's own lambda must always be accepted
+        // a level\'s own lambda must always be accepted, whatever way it was rounded
+        const double rounding = 1e-12 * (1.0 + std::abs(log_max_));
         if (!(half_log_snr >= -log_max_ - rounding)) {
-            throw std::invalid_argument("schedule::ve: half_log_snr must be at least that of t = 1, -ln(sigma_max)");
+            throw std::invalid_argument(
+                "schedule::ve: half_log_snr must be at least that of t = 1, -ln(sigma_max)");
         }
+        if (half_log_snr <= -log_max_) { return 1.0; }
         const double t = (-half_log_snr - log_min_) / (log_max_ - log_min_);
         return t < 1.0 ? t : 1.0;
     }
