@@ -13,20 +13,27 @@ function(tweedie_run)
     endif()
 endfunction()
 
-# tweedie_configure(<preset> <folder> [<argument>...]): a preset with Ninja where it is found, with make elsewhere.
+# tweedie_configure(<preset> <folder> [<argument>...]): a preset with Ninja where it is found, with make elsewhere, and
+# with the compiler that CXX names, also where the preset or an earlier run of the folder names another.
 function(tweedie_configure preset folder)
     find_program(ninja NAMES ninja ninja-build NO_CACHE)
-    if(EXISTS "${folder}/CMakeCache.txt")
-        set(generator "") # keeps the one it was made with
-        file(STRINGS "${folder}/CMakeCache.txt" line REGEX "^CMAKE_GENERATOR:")
-        string(REGEX REPLACE "^[^=]*=" "" generator "${line}")
-    elseif(ninja)
+    set(generator "Unix Makefiles")
+    if(ninja)
         set(generator Ninja)
-    else()
-        set(generator "Unix Makefiles")
     endif()
-    if(DEFINED ENV{CXX})
-        list(APPEND ARGN "-DCMAKE_CXX_COMPILER=$ENV{CXX}")
+    find_program(compiler NAMES "$ENV{CXX}" NO_CACHE)
+    if(compiler)
+        list(APPEND ARGN "-DCMAKE_CXX_COMPILER=${compiler}")
+    endif()
+
+    # CMake changes neither in a folder that it has configured.
+    set(made_with "")
+    if(EXISTS "${folder}/CMakeCache.txt")
+        file(STRINGS "${folder}/CMakeCache.txt" made_with REGEX "^CMAKE_(CXX_COMPILER|GENERATOR):")
+        list(TRANSFORM made_with REPLACE "^[^=]*=" "")
+        if(NOT generator IN_LIST made_with OR (compiler AND NOT compiler IN_LIST made_with))
+            list(APPEND ARGN --fresh)
+        endif()
     endif()
     tweedie_run("${CMAKE_COMMAND}" --preset "${preset}" -B "${folder}" -G "${generator}" ${ARGN})
 endfunction()

@@ -31,9 +31,7 @@ struct table {
     std::map<std::string, row> rows;
 
     row& at(const std::string& what) {
-        if (!rows.contains(what)) {
-            order.push_back(what);
-        }
+        if (!rows.contains(what)) { order.push_back(what); }
         return rows[what];
     }
 };
@@ -60,9 +58,7 @@ std::pair<int, int> place_in_program(const json& entry) {
 void add(table& out, const json& entry) {
     const bool is_median = entry.value("aggregate_name", "") == "median";
     const bool is_single = entry.value("run_type", "") == "iteration" && entry.value("repetitions", 1) == 1;
-    if (!is_median && !is_single) {
-        return;
-    }
+    if (!is_median && !is_single) { return; }
     const auto [what, side] = what_and_side(entry.at("run_name").get<std::string>());
     if (entry.value("error_occurred", false)) {
         throw std::runtime_error(what + ": " + entry.value("error_message", "failed"));
@@ -87,20 +83,16 @@ std::string number(double value, const char* format = "%.3g") {
 }
 
 std::string time_text(double ns) {
-    if (ns < 1e3) {
-        return number(ns) + " ns";
-    }
+    if (ns < 1e3) { return number(ns) + " ns"; }
     return ns < 1e6 ? number(ns / 1e3) + " us" : number(ns / 1e6) + " ms";
 }
 
-std::string_view met(double value, double bar) {
-    return value <= bar ? "yes" : "NO";
-}
+std::string_view met(double value, double bar) { return value <= bar ? "yes" : "NO"; }
 
-void print(const std::string& what, const std::string& ours, const std::string& baseline, const std::string& ratio,
-           const std::string& bar, std::string_view is_met) {
-    std::printf("| %-44s | %12s | %21s | %6s | %14s | %-3.*s |\n", what.c_str(), ours.c_str(), baseline.c_str(),
-                ratio.c_str(), bar.c_str(), static_cast<int>(is_met.size()), is_met.data());
+void print(const std::string& what, const std::string& ours, const std::string& baseline,
+           const std::string& ratio, const std::string& bar, std::string_view is_met) {
+    std::printf("| %-44s | %12s | %21s | %6s | %14s | %-3.*s |\n", what.c_str(), ours.c_str(),
+                baseline.c_str(), ratio.c_str(), bar.c_str(), static_cast<int>(is_met.size()), is_met.data());
 }
 
 void print(const std::string& what, const row& entry) {
@@ -120,7 +112,8 @@ void print(const std::string& what, const row& entry) {
     if (ours.contains("bar_ns_per_item")) {
         const double ns_per_item = 1e9 / ours.at("items_per_second").get<double>();
         const double bar = ours.at("bar_ns_per_item").get<double>();
-        print(what + ", per item", time_text(ns_per_item), "", "", "<= " + number(bar) + " ns", met(ns_per_item, bar));
+        print(what + ", per item", time_text(ns_per_item), "", "", "<= " + number(bar) + " ns",
+              met(ns_per_item, bar));
         printed = true;
     }
     if (!entry.baseline.is_null()) {
@@ -149,10 +142,11 @@ int main(int argc, char** argv) {
                 continue;  // the filter left nothing of this program
             }
             // The coefficient of variation of a counter that is zero is written as a bare NaN, which is no JSON.
-            const std::string strict = std::regex_replace(text.str(), std::regex(R"(: -?(NaN|Infinity)\b)"), ": null");
+            const std::string strict =
+                std::regex_replace(text.str(), std::regex(R"(: -?(NaN|Infinity)\b)"), ": null");
             const json results = json::parse(strict);
             std::vector<json> entries = results.at("benchmarks");
-            std::ranges::stable_sort(entries, {}, place_in_program);  // they ran in a random order
+            std::ranges::sort(entries, {}, place_in_program);  // they ran in a random order
             for (const json& entry : entries) {
                 add(all, entry);
             }

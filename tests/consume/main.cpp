@@ -27,5 +27,6 @@ int main() {
         noise_levels.push_back(tweedie::at(schedule, t).sigma);
     }
     std::printf("tweedie %s\n", tweedie::version_string);
-    return noise_levels == std::vector<double>{1.0, 0.5, 0.0} && Eigen::Vector2d(3.0, 4.0).norm() == 5.0 ? 0 : 1;
+    return noise_levels == std::vector<double>{1.0, 0.5, 0.0} && Eigen::Vector2d(3.0, 4.0).norm() == 5.0 ? 0
+                                                                                                         : 1;
 }

@@ -3,6 +3,4 @@
 
 #include "other.hpp"
 
-int main() {
-    return other_version() == &tweedie::version_major ? 0 : 1;
-}
+int main() { return other_version() == &tweedie::version_major ? 0 : 1; }

@@ -3,6 +3,4 @@
 
 #include <tweedie/tweedie.hpp>
 
-const int* other_version() {
-    return &tweedie::version_major;
-}
+const int* other_version() { return &tweedie::version_major; }
