@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tweedie/detail/assert.hpp>
+#include <tweedie/detail/noise_stream.hpp>
 #include <tweedie/detail/small_array.hpp>
 
 #include <concepts>
@@ -63,16 +64,6 @@ using scalar_t = typename tensor_traits<T>::scalar;
 /// The tensor type the library allocates for `T`: `T` itself, or for a view the type it views.
 template <has_tensor_traits T>
 using owned_t = typename tensor_traits<T>::owned;
-
-/// A source of standard normal numbers: `stream(sample, first_element, out)` writes those of the elements
-/// `first_element ... first_element + out.size() - 1` of one sample; `first_element` is a multiple of 4.
-///
-/// Semantics the compiler cannot check: each number is a function of the sample and the element alone, however the
-/// elements are cut into calls; calls from several threads at a time are fine.
-template <class Stream, class Scalar>
-concept noise_stream = requires(const Stream& stream, std::size_t index, std::span<Scalar> out) {
-    stream(index, index, out);
-};
 
 namespace detail {
 
