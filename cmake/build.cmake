@@ -14,7 +14,7 @@ function(tweedie_run)
 endfunction()
 
 # tweedie_configure(<preset> <folder> [<argument>...]): a preset with Ninja where it is found, with make elsewhere, and
-# with the compiler that CXX names, also where the preset or an earlier run of the folder names another.
+# with the compiler that CXX names. Fresh when one of them changes, which CMake does not allow otherwise.
 function(tweedie_configure preset folder)
     find_program(ninja NAMES ninja ninja-build NO_CACHE)
     set(generator "Unix Makefiles")
@@ -25,17 +25,16 @@ function(tweedie_configure preset folder)
     if(compiler)
         list(APPEND ARGN "-DCMAKE_CXX_COMPILER=${compiler}")
     endif()
-
-    # CMake changes neither in a folder that it has configured.
     set(made_with "")
-    if(EXISTS "${folder}/CMakeCache.txt")
-        file(STRINGS "${folder}/CMakeCache.txt" made_with REGEX "^CMAKE_(CXX_COMPILER|GENERATOR):")
-        list(TRANSFORM made_with REPLACE "^[^=]*=" "")
-        if(NOT generator IN_LIST made_with OR (compiler AND NOT compiler IN_LIST made_with))
-            list(APPEND ARGN --fresh)
-        endif()
+    set(make_with "${generator} ${compiler}")
+    if(EXISTS "${folder}/made_with.txt")
+        file(READ "${folder}/made_with.txt" made_with)
+    endif()
+    if(NOT made_with STREQUAL make_with)
+        list(APPEND ARGN --fresh)
     endif()
     tweedie_run("${CMAKE_COMMAND}" --preset "${preset}" -B "${folder}" -G "${generator}" ${ARGN})
+    file(WRITE "${folder}/made_with.txt" "${make_with}")
 endfunction()
 
 # tweedie_build(<folder> <target>...)
