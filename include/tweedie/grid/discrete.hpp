@@ -4,6 +4,7 @@
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/schedule/discrete.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -39,15 +40,6 @@ struct linspace_options {
 }  // namespace tweedie::grid
 
 namespace tweedie::detail {
-
-// numerator / denominator rounded to the nearest integer, ties to even, without a floating-point number in
-// between
-[[nodiscard]] inline std::int64_t divide_to_nearest(std::int64_t numerator, std::int64_t denominator) {
-    const std::int64_t quotient = numerator / denominator;
-    const std::int64_t twice = 2 * (numerator % denominator);
-    const bool up = twice > denominator || (twice == denominator && quotient % 2 != 0);
-    return up ? quotient + 1 : quotient;
-}
 
 inline void require_steps(int steps, std::int64_t most, const char* who) {
     if (steps < 1 || steps > most) {
@@ -113,44 +105,47 @@ namespace tweedie::grid {
 /// Training indices in equal shares of the whole range, from the noisiest level down. The right one for few
 /// steps.
 ///
-///     index_i = round(N (steps - i) / steps) - 1,    ties to even
+///     index_i = round(N - i N / steps) - 1
 ///
-/// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "trailing"; diffusers. Deviation: the indices are
-/// computed in whole numbers, so there are exactly `steps` of them for every step count; the target of a step
-/// is the next index.
+/// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "trailing"; diffusers. Deviation: i counts, not the
+/// accumulated time (whose rounding makes one index too many, -1, for dozens of step counts), so there are
+/// exactly `steps` of them for every step count; the target of a step is the next index. Halves round as they
+/// do in diffusers, that is in double precision, to even.
 /// - `steps`  network levels, in [1, N].
 /// - returns  steps + 1 levels at distinct falling whole indices from N - 1 down, then the end.
 /// - errors   tier 1: steps out of range; `final_level::sigma_min` where index 0 is visited already.
 [[nodiscard]] inline std::vector<level> trailing(const schedule::discrete& schedule, int steps,
                                                  const trailing_options& options = {}) {
     constexpr const char* who = "grid::trailing";
-    const std::int64_t count = schedule.levels();
-    detail::require_steps(steps, count, who);
-    const auto index = [=](int i) { return detail::divide_to_nearest(count * (steps - i), steps) - 1; };
+    detail::require_steps(steps, schedule.levels(), who);
+    const double count = schedule.levels();
+    const double spacing = (count - count / steps) - count;
+    // fma with 0 is a product no compiler contracts with the sum: the same indices whatever the flags
+    const auto index = [=](int i) { return std::nearbyint(count + std::fma(i, spacing, 0.0)) - 1.0; };
     return detail::at_indices(schedule, steps, options.last, index, who);
 }
 
 /// Training indices equally spaced from the noisiest level to the least noisy one, both included.
 ///
-///     index_i = round((N - 1) (steps - 1 - i) / (steps - 1)),    ties to even    (index_zero::visited)
-///     index_i = round((N - 1) (steps - i) / steps),              ties to even    (index_zero::skipped)
+///     index_i = round((steps - 1 - i) d),    d = (N - 1) / (steps - 1)    (index_zero::visited)
+///     index_i = round((steps - i) d),        d = (N - 1) / steps          (index_zero::skipped)
 ///
 /// Source: Lin et al. 2023, arXiv:2305.08891, table 2, "linspace"; diffusers, whose classes differ in whether
-/// index 0 is visited. Deviation: one step starts at N - 1, the noisy end (diffusers: at 0); the target of a
-/// step is the next index.
+/// index 0 is visited. Halves round as they do there, that is in double precision, to even. Deviation: one
+/// step starts at N - 1, the noisy end (diffusers: at 0); the target of a step is the next index.
 /// - `steps`  network levels, in [1, N] (visited) or [1, N - 1] (skipped).
 /// - returns  steps + 1 levels at distinct falling whole indices from N - 1 down, then the end.
 /// - errors   tier 1: steps out of range; `final_level::sigma_min` where index 0 is visited already.
 [[nodiscard]] inline std::vector<level> linspace(const schedule::discrete& schedule, int steps,
                                                  const linspace_options& options = {}) {
     constexpr const char* who = "grid::linspace";
-    const std::int64_t count = schedule.levels();
-    const std::int64_t skip = options.zero == index_zero::skipped ? 1 : 0;
+    const int count = schedule.levels();
+    const int skip = options.zero == index_zero::skipped ? 1 : 0;
     detail::require_steps(steps, count - skip, who);
-    const std::int64_t parts = steps - 1 + skip;
-    const auto index = [=](int i) {
-        return parts == 0 ? count - 1 : detail::divide_to_nearest((count - 1) * (parts - i), parts);
-    };
+    const int parts = steps - 1 + skip;
+    const double top = count - 1;
+    const double spacing = parts == 0 ? 0.0 : top / parts;
+    const auto index = [=](int i) { return i == 0 ? top : std::nearbyint((parts - i) * spacing); };
     return detail::at_indices(schedule, steps, options.last, index, who);
 }
 

@@ -60,8 +60,10 @@ template <noise_schedule Schedule>
         } else if (i + 1 == nodes) {
             out.push_back(end);
         } else {
-            const double fraction = static_cast<double>(i) / static_cast<double>(nodes - 1);
-            out.push_back(at(schedule, noisy.t + fraction * (end.t - noisy.t)));
+            // one division, last: exact wherever the products are, fused or not
+            const auto done = static_cast<double>(i);
+            const auto all = static_cast<double>(nodes - 1);
+            out.push_back(at(schedule, (noisy.t * (all - done) + end.t * done) / all));
         }
     }
     if (append_zero) { out.push_back(zero); }

@@ -11,7 +11,8 @@ TEST_CASE("vp_linear is the closed form of Song et al.", "[schedule][vp_linear][
     const schedule::vp_linear vp;
     for (const double t : times_between(1e-12, 1.0, 2000)) {
         // in long double, where the cancellation of 1 - exp(-B) costs nothing that a double would show
-        const long double b = 0.1L * t + 0.5L * t * t * (20.0L - 0.1L);
+        const auto time = static_cast<long double>(t);
+        const long double b = 0.1L * time + 0.5L * time * time * (20.0L - 0.1L);
         const auto alpha = static_cast<double>(std::exp(-0.5L * b));
         const auto sigma = static_cast<double>(std::sqrt(-std::expm1(-b)));
         const auto lambda = static_cast<double>(-0.5L * std::log(std::expm1(b)));
