@@ -207,6 +207,6 @@ TEST_CASE("spaced grids refuse what they cannot lay out", "[grid][spaced][errors
                       "schedule::vp_linear: half_log_snr must be at least that of t = 1");
     CHECK_THROWS_AS(grid::karras(edm, 5, {.sigma_max = infinity}), std::invalid_argument);
     // more levels than double precision can tell apart
-    CHECK_THROWS_WITH(grid::uniform(edm, 50, {.sigma_max = 1.0 + 4e-16, .sigma_min = 1.0}),
-                      Catch::Matchers::Contains("grid::uniform: level"));
+    CHECK_THROWS_AS(grid::uniform(edm, 50, {.sigma_max = 1.0 + 4e-16, .sigma_min = 1.0}),
+                    std::invalid_argument);
 }
