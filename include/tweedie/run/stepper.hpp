@@ -35,6 +35,15 @@ struct no_noise {
     }
 };
 
+/// A run written down: enough, with its program and its noise, to go on later or elsewhere. Plain data.
+template <tensor T>
+struct checkpoint {
+    std::size_t call = 0;           ///< network calls of the plan that are done
+    std::size_t network_calls = 0;  ///< network calls made
+    run_status status = run_status::running;
+    std::vector<T> registers;       ///< `program::buffers()` tensors
+};
+
 /// One run of a plan, driven from outside: the engine owns the loop.
 ///
 ///     stepper s(plan, model.convention(), x, noise{.seed = 7});
@@ -62,6 +71,28 @@ public:
     stepper(program shared, const X& x, Noise noise = {}) : stepper(std::move(shared), owned_copy(x), std::move(noise), adopt{}) {}
 
     stepper(program shared, T&& x, Noise noise = {}) : stepper(std::move(shared), std::move(x), std::move(noise), adopt{}) {}
+
+    /// Goes on from a checkpoint, to the bit as if it had never stopped.
+    /// - errors  `std::invalid_argument`: a checkpoint that is not of this program.
+    stepper(program shared, const checkpoint<T>& from, Noise noise = {}) : program_(std::move(shared)), noise_(std::move(noise)) {
+        if (from.registers.size() != program_.buffers() || from.call > program_.network_calls() ||
+            (from.call == program_.network_calls()) != (from.status == run_status::finished)) {
+            throw std::invalid_argument("stepper: the checkpoint is not of this program");
+        }
+        for (const T& r : from.registers) { buffers_.push_back(owned_copy(r)); }
+        for (const T& r : buffers_) { require_shape(r); }
+        prepare_noise();
+        call_ = from.call;
+        nfe_ = from.network_calls;
+        status_ = from.status;
+    }
+
+    /// Writes the run down.
+    [[nodiscard]] checkpoint<T> save() const {
+        checkpoint<T> to{call_, nfe_, status_, {}};
+        for (const T& r : buffers_) { to.registers.push_back(owned_copy(r)); }
+        return to;
+    }
 
     /// What to evaluate next; nothing when the run has ended. Asking again without supplying gives the same query.
     [[nodiscard]] std::optional<query<T>> next() const {
@@ -164,16 +195,20 @@ private:
 
     stepper(program shared, T&& x, Noise noise, adopt) : program_(std::move(shared)), noise_(std::move(noise)) {
         if (tensor_traits<T>::size(x) == 0) { throw std::invalid_argument("stepper: x is empty"); }
-        if constexpr (std::same_as<Noise, no_noise>) {
-            if (program_.draws() > 0) { static_cast<void>(noise_.stream(draw_kind::step, 0)); }
-        }
         buffers_.reserve(program_.buffers());
         buffers_.push_back(std::move(x));
         while (buffers_.size() < program_.buffers()) { buffers_.push_back(tensor_traits<T>::like(buffers_[0])); }
+        prepare_noise();
+        if (!trivial(program_.start())) { apply(program_.start(), nullptr, nullptr, 0); }
+    }
+
+    void prepare_noise() {
+        if constexpr (std::same_as<Noise, no_noise>) {
+            if (program_.draws() > 0) { static_cast<void>(noise_.stream(draw_kind::step, 0)); }
+        }
         if constexpr (!fuses_noise<T>) {
             while (drawn_.size() < program_.draws_at_once()) { drawn_.push_back(tensor_traits<T>::like(buffers_[0])); }
         }
-        if (!trivial(program_.start())) { apply(program_.start(), nullptr, nullptr, 0); }
     }
 
     template <class X>
@@ -299,6 +334,10 @@ template <tensor_or_view X>
 stepper(const plan&, const convention&, const X&) -> stepper<owned_t<X>>;
 template <tensor_or_view X, class Noise>
 stepper(const plan&, const convention&, const X&, Noise) -> stepper<owned_t<X>, Noise>;
+template <tensor T>
+stepper(program, const checkpoint<T>&) -> stepper<T>;
+template <tensor T, class Noise>
+stepper(program, const checkpoint<T>&, Noise) -> stepper<T, Noise>;
 template <tensor_or_view X>
 stepper(program, const X&) -> stepper<owned_t<X>>;
 template <tensor_or_view X, class Noise>

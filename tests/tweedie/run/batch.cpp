@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include <tweedie/run/batch.hpp>
+
+#include "allocations.hpp"
+#include "support.hpp"
+
+#include <support/catch.hpp>
+
+#include <cstddef>
+#include <map>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+using namespace tweedie;
+
+namespace {
+
+using tensor_f = std::vector<float>;
+
+const auto together = [](const batched_query<tensor_f>& asked) {
+    for (std::size_t i = 0; i < asked.inputs.size(); ++i) { exact_gaussian{}(*asked.inputs[i], *asked.levels[i], *asked.outputs[i]); }
+};
+
+}  // namespace
+
+TEST_CASE("runs that share network calls give the bits they give alone", "[run][batch][identity]") {
+    const plan plans[] = {edm_plan(solver::ddim{.eta = 1.0}, 4), edm_plan(solver::heun{}, 5), edm_plan(solver::unipc{}, 9), edm_plan(solver::dpmpp_2m{}, 1)};
+    const std::size_t sizes[] = {16, 16, 9, 1};
+    for (const std::size_t most : {1U, 2U, 3U, 100U}) {
+        std::map<std::size_t, tensor_f> alone;
+        batch<tensor_f, noise> runs;
+        const auto add = [&](std::size_t which, std::uint64_t seed) {
+            const plan& p = plans[which];
+            tensor_f x = start(sizes[which], p, {.seed = seed});
+            const auto id = runs.add(stepper(program(p, exact_model().convention()), x, noise{.seed = seed}));
+            REQUIRE(sample(p, exact_model(), x, noise{.seed = seed}));
+            alone[id] = x;
+        };
+        for (std::size_t i = 0; i < 4; ++i) { add(i, i); }
+        std::size_t ended = 0;
+        std::size_t turn = 0;
+        while (runs.advance(together, most) > 0) {
+            runs.finished([&](std::size_t id, auto&& run) {
+                CHECK(run.x() == alone.at(id));
+                CHECK(run.result());
+                ++ended;
+            });
+            if (++turn == 3) { add(2, 40); }  // a latecomer
+        }
+        CHECK(ended == 5);
+        CHECK(runs.size() == 0);
+    }
+}
+
+TEST_CASE("a batch serves its runs in turn", "[run][batch][contract]") {
+    const plan p = edm_plan(solver::ddim{}, 3);
+    const program shared(p, exact_model().convention());
+    batch runs(stepper(shared, start(2, p, {.seed = 0})));
+    for (std::uint64_t i = 1; i < 5; ++i) { runs.add(stepper(shared, start(2, p, {.seed = i}))); }
+    std::vector<std::size_t> order;
+    std::size_t calls = 0;
+    while (runs.advance(together, 2) > 0) {
+        ++calls;
+        runs.finished([&](std::size_t id, auto&&) { order.push_back(id); });
+    }
+    CHECK(calls == 8);  // 15 evaluations, two at a time
+    CHECK(order == std::vector<std::size_t>{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("a batch allocates nothing while runs are in flight", "[run][batch][cost]") {
+    const plan p = edm_plan(solver::unipc{}, 10);
+    const program shared(p, exact_model().convention());
+    batch<tensor_f> runs;
+    for (std::uint64_t i = 0; i < 50; ++i) { runs.add(stepper(shared, start(64, p, {.seed = i}))); }
+    REQUIRE(runs.advance(together, 50) == 50);
+    const std::size_t before = allocations();
+    while (runs.advance(together, 50) > 0) {}
+    CHECK(allocations() == before);
+}
+
+TEST_CASE("a batch passes errors on and keeps its runs", "[run][batch][errors]") {
+    const plan p = edm_plan(solver::ddim{}, 2);
+    const program shared(p, exact_model().convention());
+    batch runs(stepper(shared, start(2, p)));
+    CHECK_THROWS_AS(runs.advance(together, 0), std::invalid_argument);
+    CHECK_THROWS_AS(runs.advance([](const batched_query<tensor_f>&) { throw std::runtime_error("mine"); }, 1), std::runtime_error);
+    CHECK_THROWS_AS(runs.advance([](const batched_query<tensor_f>& asked) { asked.outputs[0]->resize(7); }, 1), std::invalid_argument);
+    tensor_f x = start(2, p);
+    REQUIRE(sample(p, exact_model(), x));
+    while (runs.advance(together, 1) > 0) {}
+    runs.finished([&](std::size_t, auto&& run) { CHECK(run.x() == x); });
+    CHECK(runs.size() == 0);
+    CHECK(runs.advance(together, 1) == 0);
+}
