@@ -62,7 +62,8 @@ enum class random_path { scalar, vector128, avx2, avx512 };
     }
 }
 
-/// Fills `out` by one path, which must be available. `Scalar` is std::uint32_t (Philox words), float or double (normals).
+/// Fills `out` by one path, which must be available. `Scalar` is std::uint32_t (Philox words), float or
+/// double (normals).
 template <class Scalar>
 void random_fill(random_path path, const std::uint32_t* counter, const std::uint32_t* key, Scalar* out,
                  std::size_t count) {

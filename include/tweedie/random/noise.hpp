@@ -16,14 +16,14 @@
 
 namespace tweedie {
 
-/// What a draw is for. Each kind counts its draws from 0, so that a change of one leaves the others as they are.
+/// What a draw is for. Each kind counts its draws from 0, so that a change of one leaves the others alone.
 enum class draw_kind : std::uint32_t {
     initial,  ///< the state that sampling starts from
     step,     ///< what a stochastic solver adds on the way
     user,     ///< never drawn by the library
 };
 
-/// Where noise comes from: `source.stream(kind, draw)` is the `noise_stream` of draw number `draw` of its kind.
+/// Where noise comes from: `source.stream(kind, draw)` is the `noise_stream` of draw `draw` of its kind.
 ///
 /// Semantics the compiler cannot check: the same arguments give the same numbers.
 template <class Source, class Scalar = float>
@@ -33,7 +33,7 @@ concept noise_source = requires(const Source& source, draw_kind kind, std::uint3
 
 /// One draw of `noise`, computed where and when it is asked for.
 ///
-///     element 4 i + j of batch item b = number j of the counter (i, draw + 2^30 kind, sample + b) under the key `seed`
+///     element 4 i + j of batch item b = number j of the counter (i, draw + 2^30 kind, sample + b), key = seed
 ///
 /// - cost    see `fill_normal`; holds nothing, allocates nothing.
 /// - errors  tier 1: `first_element` no multiple of 4; an element beyond 2^34; `draw` beyond 2^30.
@@ -77,8 +77,8 @@ private:
 ///
 /// A sample is the same picture whatever the batch it is in, the number of threads and the order of the work.
 /// - seed    any 64 bits.
-/// - sample  index of the first sample of the batch; batch item b is sample `sample + b`. Work is split over machines
-///           by it: `{.seed = s, .sample = 5}` with one item is item 5 of `{.seed = s}`.
+/// - sample  index of the first sample of the batch; batch item b is sample `sample + b`. Work is split over
+///           machines by it: `{.seed = s, .sample = 5}` with one item is item 5 of `{.seed = s}`.
 /// - random  Philox4x32-10 and Box-Muller, `fill_normal`.
 struct noise {
     std::uint64_t seed = 0;
@@ -95,8 +95,8 @@ struct noise {
 ///
 /// - samples   batch items; > 0.
 /// - elements  per sample; > 0.
-/// - initial, step, user  the draws of each kind, in the order in which they are drawn; each `samples * elements` long,
-///                        one sample after the other. An empty one was not drawn.
+/// - initial, step, user  the draws of each kind, in the order in which they are drawn; each
+///                        `samples * elements` long, one sample after the other. An empty one was not drawn.
 template <class Scalar>
 struct noise_record {
     std::size_t samples = 1;
@@ -146,9 +146,10 @@ private:
 
 /// The user's own numbers as a noise source, handed out in the order of `noise_record`.
 ///
-///     injected_noise source(noise_record<float>{.elements = 4096, .initial = {x_T}, .step = {z_1, z_2, z_3}});
+///     injected_noise source(noise_record<float>{.elements = 4096, .initial = {x_T}, .step = {z_1, z_2}});
 ///
-/// - errors  tier 1: a draw of the wrong size, when made; a draw, sample or element that was not given, when asked for.
+/// - errors  tier 1: a draw of the wrong size, when made; a draw, sample or element that was not given, when
+///           asked for.
 /// - choose  to reproduce a run of another program, or to replay a `recorded_noise`.
 template <class Scalar>
 class injected_noise {
@@ -213,8 +214,10 @@ struct recorded_stream {
 ///     ... recorded_noise(noise{.seed = 7}, &record) ...       // run
 ///     ... injected_noise(record) ...                          // the same run again
 ///
-/// A run with `noise` is repeated by its seed alone; a record is for other sources, and for other programs to read.
-/// - record  sized by the user, filled here; must outlive the source. Copies of the source write to the same record.
+/// A run with `noise` is repeated by its seed alone; a record is for other sources, and for other programs to
+/// read.
+/// - record  sized by the user, filled here; must outlive the source. Copies of the source write to the same
+///           record.
 /// - cost    one allocation and one copy per draw. Streams are made one at a time, by one thread; the streams
 ///           themselves write disjoint places and may be called from several.
 /// - errors  tier 1: `samples` or `elements` 0; a stream that is asked for more than the record holds.

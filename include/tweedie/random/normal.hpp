@@ -15,8 +15,8 @@ namespace tweedie {
 ///     out[4 i + 2] = r(x2) cos(2 pi x3 / 2^32)        out[4 i + 3] = r(x2) sin(2 pi x3 / 2^32)
 ///     r(x)         = sqrt(-2 ln((x + 1) / 2^32))
 ///
-/// Source: Box and Muller 1958, A note on the generation of random normal deviates; Salmon et al. 2011 for Philox.
-/// Deviation: all 32 bits of each word are used, so that the tail reaches |z| = 6.66 and no z is infinite.
+/// Source: Box and Muller 1958, A note on the generation of random normal deviates; Salmon et al. 2011
+/// for Philox. Deviation: none; all 32 bits of each word count, so that the tail reaches |z| = 6.66.
 ///
 /// | type   | largest error against the formula   | range          |
 /// |--------|-------------------------------------|----------------|
@@ -27,11 +27,12 @@ namespace tweedie {
 ///
 /// - first   counter of the first block; first[0] + i counts modulo 2^32 and carries nothing into first[1].
 /// - out     any length; a last block that does not fit is cut off, its numbers are those of a longer fill.
-/// - random  four numbers per counter. The float and the double of the same place come from the same words and differ
-///           by rounding alone: `|float - double| <= 4.5e-7 |double|`.
-/// - bits    the same on every instruction set, with every compiler, whatever `-O`, `-march` and `-ffp-contract` say;
-///           not with `-ffast-math`, which allows the compiler to change them.
-/// - cost    vectorized with plain flags, by the widest instructions of the machine at run time; no allocation.
+/// - random  four numbers per counter. The float and the double of the same place come from the same words
+///           and differ by rounding alone: `|float - double| <= 4.5e-7 |double|`.
+/// - bits    the same on every instruction set, with every compiler, whatever `-O`, `-march` and
+///           `-ffp-contract` say; not with `-ffast-math`, which allows the compiler to change them.
+/// - cost    vectorized with plain flags, by the widest instructions of the machine at run time; no
+///           allocation.
 inline void fill_normal(const philox_counter& first, const philox_key& key, std::span<float> out) {
     detail::random_fill(first.data(), key.data(), out.data(), out.size());
 }

@@ -18,8 +18,8 @@ using philox_key = std::array<std::uint32_t, 2>;
 ///     repeat 10 times:  (x0, x1, x2, x3) = (hi(M1 x2) ^ x1 ^ k0, lo(M1 x2), hi(M0 x0) ^ x3 ^ k1, lo(M0 x0))
 ///                       (k0, k1) += (W0, W1)
 ///
-/// Source: Salmon, Moraes, Dror, Shaw 2011, Parallel random numbers: as easy as 1, 2, 3, section 3.3 and table 2.
-/// Deviation: none; the known answers of Random123 are tests.
+/// Source: Salmon, Moraes, Dror, Shaw 2011, Parallel random numbers: as easy as 1, 2, 3.
+/// Deviation: none; the known answers of their library Random123 are tests.
 /// - random  a bijection of the counter for each key: different counters never give the same four words.
 /// - choose  when another layout of counters is needed; `noise` already has one.
 [[nodiscard]] constexpr philox_counter philox4x32(philox_counter counter, philox_key key) {
@@ -35,7 +35,9 @@ using philox_key = std::array<std::uint32_t, 2>;
     return counter;
 }
 
-/// The words of consecutive counters: `out[4 i .. 4 i + 3]` are those of `{first[0] + i, first[1], first[2], first[3]}`.
+/// The words of consecutive counters.
+///
+///     out[4 i .. 4 i + 3] = philox4x32({first[0] + i, first[1], first[2], first[3]}, key)
 ///
 /// - first[0] + i  counts modulo 2^32 and carries nothing into first[1].
 /// - out           any length; a last block that does not fit is cut off.

@@ -23,8 +23,8 @@ namespace {
 constexpr double float_error = 4.5e-7;
 constexpr double double_error = 8e-16;
 
-// Statistics of independent normals lie within this many of their own standard deviations: once in 150,000 seeds they do
-// not, and the seed is fixed.
+// Statistics of independent normals lie within this many of their own standard deviations: once in 150,000
+// seeds they do not, and the seed is fixed.
 constexpr double deviations = 4.5;
 
 constexpr philox_key key = {20260817, 4};
