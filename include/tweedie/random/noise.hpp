@@ -33,7 +33,7 @@ concept noise_source = requires(const Source& source, draw_kind kind, std::uint3
 
 /// One draw of `noise`, computed where and when it is asked for.
 ///
-///     element 4 i + j of batch item b = number j of the counter (i, draw + 2^30 kind, sample + b), key = seed
+///     element 4 i + j of batch item b = number j of counter (i, draw + 2^30 kind, sample + b), key = seed
 ///
 /// - cost    see `fill_normal`; holds nothing, allocates nothing.
 /// - errors  tier 1: `first_element` no multiple of 4; an element beyond 2^34; `draw` beyond 2^30.
