@@ -84,7 +84,7 @@ struct transfer {
 ///
 ///     x_t = alpha_t mu + sqrt((alpha_t^2 v + sigma_t^2) / (alpha_s^2 v + sigma_s^2)) (x_s - alpha_s mu)
 ///
-/// Source: Wang and Vastola 2024, arXiv:2412.09726 (eq. of the Gaussian solution, here for any alpha and sigma).
+/// Source: Wang and Vastola 2024, arXiv:2412.09726 (their Gaussian solution, here for any alpha and sigma).
 [[nodiscard]] inline transfer exact_transfer(const level& s, const level& t, double variance) {
     if (!(variance >= 0.0)) { throw std::invalid_argument("exact_transfer: variance must be >= 0"); }
     const double gain = std::sqrt((t.alpha * t.alpha * variance + t.sigma * t.sigma) / (s.alpha * s.alpha * variance + s.sigma * s.sigma));

@@ -24,7 +24,7 @@ namespace tweedie {
 ///
 ///     phi_0(z) = e^z,    phi_k(z) = int_0^1 e^((1 - u) z) u^(k-1) / (k-1)! du    (k >= 1)
 ///
-/// Source: Hochbruck and Ostermann 2010, Acta Numerica 19, eq. 2.10. By the series `sum z^n / (n + k)!` where its terms only fall
+/// Source: Hochbruck and Ostermann 2010, Exponential integrators, Acta Numerica 19, section 2. By the series `sum z^n / (n + k)!` where its terms only fall
 /// (|z| <= k + 1), by the recurrence `phi_(k+1) = (phi_k - 1/k!) / z` beyond; relative error below 1e-14 for k <= 8. Finite at z = -infinity.
 [[nodiscard]] inline double phi(int k, double z) {
     if (k == 0) { return std::exp(z); }
@@ -53,9 +53,9 @@ namespace tweedie {
 ///
 /// by divided differences and phi functions. This one function is behind DPM-Solver(++), UniPC, DEIS, SA-Solver and their kin:
 ///
-///     data prediction    x_t = sigma_t/sigma_s x_s + alpha_t sum w_j x0_j             rate = 1      (DPM-Solver++, arXiv:2211.01095, eq. 8)
-///     noise prediction   x_t = alpha_t/alpha_s x_s - sigma_t sum w_j eps_j            rate = -1     (DPM-Solver,   arXiv:2206.00927, eq. 3.4)
-///     SDE, tau constant  drift as in data prediction with (1 + tau^2) w_j              rate = 1 + tau^2 (SA-Solver, arXiv:2309.05019, eq. 11)
+///     data prediction    x_t = sigma_t/sigma_s x_s + alpha_t sum w_j x0_j             rate = 1      (DPM-Solver++, arXiv:2211.01095, proposition 4.1)
+///     noise prediction   x_t = alpha_t/alpha_s x_s - sigma_t sum w_j eps_j            rate = -1     (DPM-Solver,   arXiv:2206.00927, proposition 3.1)
+///     SDE, tau constant  drift as in data prediction with (1 + tau^2) w_j              rate = 1 + tau^2 (SA-Solver, arXiv:2309.05019)
 ///
 /// - from, to  half-log-SNR of the two ends, `from < to`.
 /// - nodes     half-log-SNR of the known values; distinct, anywhere (behind `from`: predictor; `to` among them: corrector).

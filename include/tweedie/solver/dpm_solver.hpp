@@ -21,7 +21,7 @@ namespace tweedie::solver {
 ///
 /// m0, m1 are the data predictions at s and at the level before it. Source: Lu et al. 2022, arXiv:2211.01095, algorithm 2 (`midpoint`);
 /// `taylor` replaces `(e^(-h) - 1) / 2` of the difference term by the exact integral of the linear interpolant,
-/// `-((e^(-h) - 1) / h + 1)` (the same paper's equation 9 with n = 2; called `heun` in popular software).
+/// `-((e^(-h) - 1) / h + 1)` (called `heun` in popular software).
 /// - order   2 in half-log-SNR; the first step, a step to sigma = 0, and with `lower_order_final` the last step are of first order (DDIM).
 /// - cost    1 network call per step; 2 live tensors; 3 reads and 2 writes.
 /// - errors  `std::invalid_argument`: levels that are not strictly denoising.

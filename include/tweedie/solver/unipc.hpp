@@ -24,7 +24,7 @@ namespace tweedie::solver {
 ///     UniC-p   x_t   = (sigma_t / sigma_s) x_s - alpha_t (e^(-h) - 1) m0 - alpha_t B(h) sum_(j<=p) c_j (m_j - m0) / r_j
 ///
 /// r_j = (lambda_j - lambda_s) / h; the corrector's last node is the predicted point itself, r = 1, whose evaluation serves as m0 of the
-/// next step. Source: Zhao et al. 2023, arXiv:2302.04867, algorithms 1 and 2 and (data prediction) appendix A.
+/// next step. Source: Zhao et al. 2023, arXiv:2302.04867, algorithms 1 and 2, in their data-prediction form.
 ///
 /// a and c solve the paper's moment conditions `R a B(h) = phi(h)`. These say that polynomials up to degree p are integrated exactly
 /// against the exponential kernel, so the solution is `exponential_weights` and B(h) cancels. B(h) is left only where the paper replaces
