@@ -7,8 +7,10 @@
 #include <tweedie/detail/small_array.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
+#include <utility>
 
 namespace tweedie::detail {
 
@@ -23,96 +25,142 @@ inline constexpr bool may_contract = true;
 /// Elements that one thread works on at a time, and that a non-finite value is searched in.
 inline constexpr std::size_t affine_chunk = 16384;
 
-/// Vectors per output that `affine_kernel` holds in registers.
-template <std::size_t K>
-inline constexpr std::size_t affine_unroll = K < 4 ? 4 : 2;
+/// Most outputs that one kernel writes.
+inline constexpr std::size_t affine_group = 4;
 
-/// `K` outputs at the same `Unroll` places, starting at element i: all read before any is written.
-template <std::size_t K, std::size_t N, std::size_t Unroll, class Number, class Scalar>
-inline Number affine_step(Scalar* const* outputs, const Scalar* coefficients, std::size_t stride,
-                          const Scalar* const* inputs, std::size_t runtime_n, std::size_t i) {
-    constexpr std::size_t width = sizeof(Number) / sizeof(Scalar);
-    const std::size_t n = N == 0 ? runtime_n : N;
-    Number sums[K][Unroll];
-    for (std::size_t u = 0; u < Unroll; ++u) {
-        Number x;
-        load(x, inputs[0] + i + u * width);
-        for (std::size_t k = 0; k < K; ++k) {
-            sums[k][u] = coefficients[k * stride] * x;
-            if constexpr (may_contract) {
-                sums[k][u] = Number{} + coefficients[k * stride] * x;
-            }
-        }
+/// Most inputs that a kernel is made for; fewer than `affine_group` outputs from more inputs take the general kernel.
+inline constexpr std::size_t affine_inputs = 8;
+
+/// Vectors per output that `affine_kernel` works on at a time, as measured: one output has too little arithmetic to hide
+/// the loop's own, several need the registers for their coefficients.
+template <std::size_t K, std::size_t N>
+inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || K == 1 ? 4 : N == 0 ? 2 : 1;
+
+/// `a * b`, the first term of a sum.
+template <class Number>
+inline Number first_term(const Number& a, const Number& b) {
+    if constexpr (may_contract) {
+        return Number{} + a * b;
+    } else {
+        return a * b;
     }
-    for (std::size_t j = 1; j < n; ++j) {
-        for (std::size_t u = 0; u < Unroll; ++u) {
-            Number x;
-            load(x, inputs[j] + i + u * width);
-            for (std::size_t k = 0; k < K; ++k) { sums[k][u] = sums[k][u] + coefficients[k * stride + j] * x; }
-        }
-    }
-    Number total{};
-    for (std::size_t k = 0; k < K; ++k) {
-        Number row = sums[k][0];
-        for (std::size_t u = 1; u < Unroll; ++u) { row += sums[k][u]; }
-        total += row;
-        for (std::size_t u = 0; u < Unroll; ++u) { store(outputs[k] + i + u * width, sums[k][u]); }
-    }
-    return total;
 }
 
-/// Elements [first, last) of `K` outputs from `N` inputs (0: known at run time, at least 1), read once, written once.
+/// Elements [first, last) of `K` outputs from `N` inputs (0: from `n`, at least 2), read once, written once; `last -
+/// first` is a multiple of `affine_unroll<K, N>` vectors. Of the vectors at a place all are read before any is written.
 ///
 /// Returns a sum over everything written, which is finite only if every term is (finite numbers may overflow it too).
 template <std::size_t K, std::size_t N, class Scalar>
 Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs, const Scalar* coefficients,
-                     std::size_t stride, const Scalar* const* inputs, std::size_t runtime_n) {
+                     std::size_t stride, const Scalar* const* inputs, std::size_t n) {
     using vector = typename simd<Scalar>::vector;
     constexpr std::size_t width = simd<Scalar>::width;
-    constexpr std::size_t unroll = affine_unroll<K>;
-    std::size_t i = first;
-    vector total{};
-    const auto run = [&](Scalar* const* out, const Scalar* c, std::size_t row, const Scalar* const* in) {
-        for (; i + unroll * width <= last; i += unroll * width) {
-            total += affine_step<K, N, unroll, vector>(out, c, row, in, runtime_n, i);
-        }
-        for (; i + width <= last; i += width) {
-            total += affine_step<K, N, 1, vector>(out, c, row, in, runtime_n, i);
-        }
-        Scalar lanes[width];
-        store(lanes, total);
-        Scalar sum = 0;
-        for (const Scalar lane : lanes) { sum += lane; }
-        for (; i < last; ++i) { sum += affine_step<K, N, 1, Scalar>(out, c, row, in, runtime_n, i); }
-        return sum;
-    };
-    if constexpr (N == 0) {
-        return run(outputs, coefficients, stride, inputs);
-    } else {  // copies whose address nobody else knows: they live in registers
-        Scalar* out[K];
-        const Scalar* in[N];
-        Scalar c[K * N];
-        for (std::size_t k = 0; k < K; ++k) { out[k] = outputs[k]; }
-        for (std::size_t j = 0; j < N; ++j) { in[j] = inputs[j]; }
-        for (std::size_t k = 0; k < K; ++k) {
-            for (std::size_t j = 0; j < N; ++j) { c[k * N + j] = coefficients[k * stride + j]; }
-        }
-        return run(out, c, N, in);
+    constexpr std::size_t unroll = affine_unroll<K, N>;
+    const std::size_t terms = N == 0 ? n : N;
+
+    // Copies whose address nobody else knows: the compiler keeps them in registers where they fit.
+    Scalar* out[K];
+    small_array<const Scalar*, N == 0 ? 64 : N> pointers(terms);
+    small_array<vector, K*(N == 0 ? 32 : N)> factors(K * terms);
+    const Scalar** const in = pointers.data();
+    vector* const c = factors.data();
+    for (std::size_t k = 0; k < K; ++k) { out[k] = outputs[k]; }
+    for (std::size_t j = 0; j < terms; ++j) { in[j] = inputs[j]; }
+    for (std::size_t j = 0; j < terms; ++j) {
+        for (std::size_t k = 0; k < K; ++k) { c[j * K + k] = coefficients[k * stride + j] - vector{}; }
     }
+
+    vector totals{};
+    for (std::size_t i = first; i != last; i += unroll * width) {
+        vector total{};  // never added to as zero: that costs as much as any other addition
+        if constexpr (N != 0 && K > 2) {  // row by row, each done before the next begins
+            vector x[N];
+            for (std::size_t j = 0; j < N; ++j) { x[j] = load<vector>(in[j] + i); }
+            for (std::size_t k = 0; k < K; ++k) {
+                vector sum = first_term(c[k], x[0]);
+                for (std::size_t j = 1; j < N; ++j) { sum = sum + c[j * K + k] * x[j]; }
+                store(out[k] + i, sum);
+                total = k == 0 ? sum : total + sum;
+            }
+        } else {  // input by input
+            vector sums[K][unroll];
+            for (std::size_t u = 0; u < unroll; ++u) {
+                const vector x = load<vector>(in[0] + i + u * width);
+                for (std::size_t k = 0; k < K; ++k) { sums[k][u] = first_term(c[k], x); }
+            }
+            if constexpr (N != 1) {
+                std::size_t j = 1;
+                do {
+                    for (std::size_t u = 0; u < unroll; ++u) {
+                        const vector x = load<vector>(in[j] + i + u * width);
+                        for (std::size_t k = 0; k < K; ++k) { sums[k][u] = sums[k][u] + c[j * K + k] * x; }
+                    }
+                } while (++j < terms);
+            }
+            total = sums[0][0];
+            for (std::size_t k = 0; k < K; ++k) {
+                for (std::size_t u = k == 0 ? 1 : 0; u < unroll; ++u) { total += sums[k][u]; }
+                for (std::size_t u = 0; u < unroll; ++u) { store(out[k] + i + u * width, sums[k][u]); }
+            }
+        }
+        totals += total;
+    }
+    return sum_of_lanes<Scalar>(totals);
 }
 
-/// Elements [first, last) of `k` outputs; returns whether everything written is finite.
+/// The same one element at a time, for `k <= affine_group` outputs: what the vectors left over.
+template <class Scalar>
+Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
+                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n) {
+    Scalar total = 0;
+    for (std::size_t i = first; i < last; ++i) {
+        Scalar sums[affine_group];
+        for (std::size_t row = 0; row < k; ++row) {
+            const Scalar* const c = coefficients + row * stride;
+            Scalar sum = first_term(c[0], inputs[0][i]);
+            for (std::size_t j = 1; j < n; ++j) { sum = sum + c[j] * inputs[j][i]; }
+            sums[row] = sum;
+            total += sum;
+        }
+        for (std::size_t row = 0; row < k; ++row) { outputs[row][i] = sums[row]; }
+    }
+    return total;
+}
+
+template <class Scalar>
+struct affine_entry {
+    Scalar (*kernel)(std::size_t, std::size_t, Scalar* const*, const Scalar*, std::size_t, const Scalar* const*,
+                     std::size_t);
+    std::size_t step;  // elements, a multiple of which it works on
+};
+
+template <class Scalar, std::size_t K, std::size_t N>
+constexpr affine_entry<Scalar> make_affine_entry() {
+    constexpr std::size_t fixed = K < affine_group || N == 1 ? N : 0;  // the kernel for any n needs at least 2 inputs
+    return {&affine_kernel<K, fixed, Scalar>, simd<Scalar>::width * affine_unroll<K, fixed>};
+}
+
+/// Row k - 1, column n: the kernel for k outputs from n inputs; column 0 for more inputs than there are columns.
+template <class Scalar, std::size_t... Index>
+constexpr auto make_affine_table(std::index_sequence<Index...>) {
+    constexpr std::size_t columns = affine_inputs + 1;
+    return std::array{make_affine_entry<Scalar, Index / columns + 1, Index % columns>()...};
+}
+
+template <class Scalar>
+inline constexpr auto affine_table =
+    make_affine_table<Scalar>(std::make_index_sequence<affine_group * (affine_inputs + 1)>());
+
+/// Elements [first, last) of at most `affine_group` outputs; returns whether everything written is finite.
 template <class Scalar>
 bool affine_range(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n) {
+    const affine_entry<Scalar>& entry =
+        affine_table<Scalar>[(k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0)];
+    const std::size_t whole = last - (last - first) % entry.step;
     Scalar sum = 0;
-    switch (k) {
-        case 0: return true;
-        case 1: sum = affine_kernel<1, 0>(first, last, outputs, coefficients, stride, inputs, n); break;
-        case 2: sum = affine_kernel<2, 0>(first, last, outputs, coefficients, stride, inputs, n); break;
-        case 3: sum = affine_kernel<3, 0>(first, last, outputs, coefficients, stride, inputs, n); break;
-        default: sum = affine_kernel<4, 0>(first, last, outputs, coefficients, stride, inputs, n); break;
-    }
+    if (whole != first) { sum = entry.kernel(first, whole, outputs, coefficients, stride, inputs, n); }
+    sum += affine_tail(whole, last, k, outputs, coefficients, stride, inputs, n);
     if (is_finite(sum)) { return true; }
     for (std::size_t row = 0; row < k; ++row) {
         if (!all_finite(outputs[row] + first, last - first)) { return false; }
@@ -125,7 +173,8 @@ bool affine_range(std::size_t first, std::size_t last, std::size_t k, Scalar* co
 template <class Scalar>
 bool affine_rows(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                  const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n) {
-    constexpr std::size_t group = 4;
+    constexpr std::size_t group = affine_group;
+    if (k == 0) { return true; }
     if (n == 0) {
         for (std::size_t row = 0; row < k; ++row) { std::fill(outputs[row] + first, outputs[row] + last, Scalar{0}); }
         return true;

@@ -24,13 +24,27 @@ struct simd {
 };
 
 template <class Vector, class Scalar>
-inline void load(Vector& v, const Scalar* from) {
+inline Vector load(const Scalar* from) {
+    Vector v;
     std::memcpy(&v, from, sizeof v);
+    return v;
 }
 
 template <class Vector, class Scalar>
 inline void store(Scalar* to, const Vector& v) {
     std::memcpy(to, &v, sizeof v);
+}
+
+/// The sum of a vector's scalars, from first to last.
+template <class Scalar, class Vector>
+inline Scalar sum_of_lanes(const Vector& v) {
+    if constexpr (std::is_same_v<Scalar, Vector>) {
+        return v;
+    } else {  // by subscript: a copy through memory would keep `v` there
+        Scalar sum = v[0];
+        for (std::size_t lane = 1; lane < sizeof(Vector) / sizeof(Scalar); ++lane) { sum += v[lane]; }
+        return sum;
+    }
 }
 
 /// Whether a number is neither infinite nor NaN. Looks at the bits: holds under `-ffast-math` too.

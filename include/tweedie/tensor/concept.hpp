@@ -47,6 +47,13 @@ struct tensor_traits;
 template <class T>
 struct tensor_traits {};
 
+namespace detail {
+
+template <class Scalar>
+concept tensor_scalar = std::same_as<Scalar, float> || std::same_as<Scalar, double>;
+
+}  // namespace detail
+
 /// The library knows the type: there is a `tensor_traits<T>`.
 ///
 /// Not satisfied? Include the backend of your tensor type (`<tweedie/tensor/host.hpp>`, `eigen.hpp`, `xtensor.hpp`),
@@ -55,7 +62,8 @@ template <class T>
 concept has_tensor_traits = requires {
     typename tensor_traits<T>::scalar;
     typename tensor_traits<T>::owned;
-} && (std::same_as<typename tensor_traits<T>::scalar, float> || std::same_as<typename tensor_traits<T>::scalar, double>);
+    requires detail::tensor_scalar<typename tensor_traits<T>::scalar>;
+};
 
 /// The type of a tensor's elements, `float` or `double`.
 template <has_tensor_traits T>

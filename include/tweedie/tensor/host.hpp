@@ -17,9 +17,6 @@ namespace tweedie {
 
 namespace detail {
 
-template <class Scalar>
-concept tensor_scalar = std::same_as<Scalar, float> || std::same_as<Scalar, double>;
-
 /// The elements of a span, if there are as many as the tensor has.
 template <class Scalar>
 bool assign_elements(std::span<Scalar> out, std::span<const Scalar> from) {

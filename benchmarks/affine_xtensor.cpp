@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Does one pass over xtensor tensors cost what a hand-fused loop costs?
+
+#include "support/affine.hpp"
+
+#include <tweedie/tensor/xtensor.hpp>
+
+#include <array>
+
+namespace {
+
+const int registered = [] {
+    using tensor = xt::xtensor<float, 1>;
+    bench::add_affine_sizes<tensor>("xtensor", [](std::size_t size) { return tensor(std::array{size}); });
+    return 0;
+}();
+
+}  // namespace
