@@ -2,7 +2,7 @@
 # cmake -P cmake/bench.cmake: installs what is missing, builds and runs the benchmarks, prints one table.
 #
 #     cmake -DFILTER=affine -P cmake/bench.cmake          only the benchmarks whose name matches
-#     cmake -DREPETITIONS=15 -DMIN_TIME=0.2 -P ...        more and longer runs (defaults 7, 0.05 s)
+#     cmake -DREPETITIONS=15 -DMIN_TIME=0.2 -P ...        more and longer runs (defaults 11, 0.05 s)
 #
 # Repetitions of all entries of a program are interleaved at random, so that a busy moment of the machine falls on
 # ours and on the baseline alike; the table shows medians of CPU time.
@@ -11,7 +11,7 @@ cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/build.cmake")
 
-set(repetitions 7)
+set(repetitions 11)
 set(min_time 0.05)
 set(filter ".")
 if(DEFINED REPETITIONS)

@@ -91,7 +91,7 @@ std::string_view met(double value, double bar) { return value <= bar ? "yes" : "
 
 void print(const std::string& what, const std::string& ours, const std::string& baseline,
            const std::string& ratio, const std::string& bar, std::string_view is_met) {
-    std::printf("| %-44s | %12s | %21s | %6s | %14s | %-3.*s |\n", what.c_str(), ours.c_str(),
+    std::printf("| %-48s | %12s | %21s | %6s | %14s | %-3.*s |\n", what.c_str(), ours.c_str(),
                 baseline.c_str(), ratio.c_str(), bar.c_str(), static_cast<int>(is_met.size()), is_met.data());
 }
 
