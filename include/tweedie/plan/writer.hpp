@@ -210,7 +210,7 @@ private:
     void lay_out(std::size_t result) {
         const std::size_t last = passes_.size() - 1;  // pass p runs before call p; pass `last` ends the plan
         std::vector<std::vector<std::size_t>> live = liveness(result);
-        for (std::size_t p = 0; p + 1 < last; ++p) {
+        for (std::size_t p = 0; p < last; ++p) {
             if (drop_redundant_register(p, live)) { live = liveness(result); }
         }
         const std::vector<std::size_t> given = {0};
