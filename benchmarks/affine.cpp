@@ -12,8 +12,10 @@ namespace {
 
 const int registered = [] {
     using array = Eigen::ArrayXf;
-    bench::add_affine_sizes<std::vector<float>>("host", [](std::size_t size) { return std::vector<float>(size); });
-    bench::add_affine_sizes<array>("eigen", [](std::size_t size) { return array(static_cast<Eigen::Index>(size)); });
+    bench::add_affine_sizes<std::vector<float>>("host",
+                                                [](std::size_t size) { return std::vector<float>(size); });
+    bench::add_affine_sizes<array>("eigen",
+                                   [](std::size_t size) { return array(static_cast<Eigen::Index>(size)); });
     return 0;
 }();
 

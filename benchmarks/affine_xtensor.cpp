@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Does one pass over xtensor tensors cost what a hand-fused loop costs?
 
-#include "support/affine.hpp"
-
 #include <tweedie/tensor/xtensor.hpp>
 
 #include <array>
+
+#include "support/affine.hpp"
 
 namespace {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// One pass of a sampler step, ours against the loop one would write by hand for just this number of inputs and
-// outputs. Both read and write the same arrays. Bar: ours takes at most 1.15 times as long, and ours also tells
-// whether every value written is finite.
+// One pass of a sampler step, ours against the loop one would write by hand for just this number of inputs
+// and outputs. Both read and write the same arrays. Bar: ours takes at most 1.15 times as long, and ours also
+// tells whether every value written is finite.
 
 #include <tweedie/tensor/concept.hpp>
 
@@ -20,26 +20,30 @@
 namespace bench {
 
 /// `y = a x + b e0 + c e1`, the DPM-Solver++ 2M step.
-inline void three_to_one(std::size_t size, const float* c, const float* __restrict x, const float* __restrict e0,
-                         const float* __restrict e1, float* __restrict y) {
+inline void three_to_one(std::size_t size, const float* c, const float* __restrict x,
+                         const float* __restrict e0, const float* __restrict e1, float* __restrict y) {
     const float a = c[0];
     const float b = c[1];
     const float d = c[2];
-    for (std::size_t i = 0; i < size; ++i) { y[i] = a * x[i] + b * e0[i] + d * e1[i]; }
+    for (std::size_t i = 0; i < size; ++i) {
+        y[i] = a * x[i] + b * e0[i] + d * e1[i];
+    }
 }
 
-inline void three_to_one_in_place(std::size_t size, const float* c, float* __restrict x, const float* __restrict e0,
-                                  const float* __restrict e1) {
+inline void three_to_one_in_place(std::size_t size, const float* c, float* __restrict x,
+                                  const float* __restrict e0, const float* __restrict e1) {
     const float a = c[0];
     const float b = c[1];
     const float d = c[2];
-    for (std::size_t i = 0; i < size; ++i) { x[i] = a * x[i] + b * e0[i] + d * e1[i]; }
+    for (std::size_t i = 0; i < size; ++i) {
+        x[i] = a * x[i] + b * e0[i] + d * e1[i];
+    }
 }
 
 /// Two new tensors from four old ones.
-inline void four_to_two(std::size_t size, const float* c, const float* __restrict x0, const float* __restrict x1,
-                        const float* __restrict x2, const float* __restrict x3, float* __restrict y0,
-                        float* __restrict y1) {
+inline void four_to_two(std::size_t size, const float* c, const float* __restrict x0,
+                        const float* __restrict x1, const float* __restrict x2, const float* __restrict x3,
+                        float* __restrict y0, float* __restrict y1) {
     const float a0 = c[0], a1 = c[1], a2 = c[2], a3 = c[3];
     const float b0 = c[4], b1 = c[5], b2 = c[6], b3 = c[7];
     for (std::size_t i = 0; i < size; ++i) {
@@ -49,10 +53,10 @@ inline void four_to_two(std::size_t size, const float* c, const float* __restric
 }
 
 /// Three new tensors from six old ones, as in UniPC with its corrector.
-inline void six_to_three(std::size_t size, const float* c, const float* __restrict x0, const float* __restrict x1,
-                         const float* __restrict x2, const float* __restrict x3, const float* __restrict x4,
-                         const float* __restrict x5, float* __restrict y0, float* __restrict y1,
-                         float* __restrict y2) {
+inline void six_to_three(std::size_t size, const float* c, const float* __restrict x0,
+                         const float* __restrict x1, const float* __restrict x2, const float* __restrict x3,
+                         const float* __restrict x4, const float* __restrict x5, float* __restrict y0,
+                         float* __restrict y1, float* __restrict y2) {
     const float a0 = c[0], a1 = c[1], a2 = c[2], a3 = c[3], a4 = c[4], a5 = c[5];
     const float b0 = c[6], b1 = c[7], b2 = c[8], b3 = c[9], b4 = c[10], b5 = c[11];
     const float d0 = c[12], d1 = c[13], d2 = c[14], d3 = c[15], d4 = c[16], d5 = c[17];
@@ -84,7 +88,9 @@ struct affine_case {
                 values[e] = 0.001F * static_cast<float>((e * 7 + i * 13) % 1009);
             }
         }
-        for (std::size_t j = 0; j < N; ++j) { inputs[j] = std::addressof(tensors[j]); }
+        for (std::size_t j = 0; j < N; ++j) {
+            inputs[j] = std::addressof(tensors[j]);
+        }
         for (std::size_t k = 0; k < K; ++k) {
             outputs[k] = std::addressof(tensors[target == write_to::first_input ? k : N + k]);
         }
@@ -104,7 +110,8 @@ struct affine_case {
 template <class T, std::size_t K, std::size_t N, class Make, class Baseline>
 void add_affine(const std::string& name, const Make& make, write_to target, const Baseline& baseline) {
     using problem = affine_case<T, K, N>;
-    const auto shared = std::make_shared<std::unique_ptr<problem>>();  // made when first needed: many are large
+    const auto shared =
+        std::make_shared<std::unique_ptr<problem>>();  // made when first needed: many are large
     const auto get = [shared, make, target]() -> problem& {
         static std::shared_ptr<std::unique_ptr<problem>> last;
         if (last && last != shared) { last->reset(); }
@@ -117,14 +124,15 @@ void add_affine(const std::string& name, const Make& make, write_to target, cons
         state.SetItemsProcessed(touched);
         state.SetBytesProcessed(touched * static_cast<std::int64_t>((K + N) * sizeof(float)));
     };
-    benchmark::RegisterBenchmark((name + "/baseline").c_str(), [get, count, baseline](benchmark::State& state) {
-        problem& p = get();
-        for (auto _ : state) {
-            baseline(p);
-            benchmark::ClobberMemory();
-        }
-        count(state, p);
-    });
+    benchmark::RegisterBenchmark((name + "/baseline").c_str(),
+                                 [get, count, baseline](benchmark::State& state) {
+                                     problem& p = get();
+                                     for (auto _ : state) {
+                                         baseline(p);
+                                         benchmark::ClobberMemory();
+                                     }
+                                     count(state, p);
+                                 });
     benchmark::RegisterBenchmark((name + "/ours").c_str(), [get, count](benchmark::State& state) {
         problem& p = get();
         bool finite = true;
@@ -141,7 +149,9 @@ void add_affine(const std::string& name, const Make& make, write_to target, cons
 /// The four cases at one size. `make()` is a tensor of that size.
 template <class T, class Make>
 void add_affine_cases(const std::string& size, const std::string& backend, const Make& make) {
-    const auto name = [&](const std::string& what) { return "affine " + what + " float " + size + " " + backend; };
+    const auto name = [&](const std::string& what) {
+        return "affine " + what + " float " + size + " " + backend;
+    };
     add_affine<T, 1, 3>(name("3->1"), make, write_to::new_tensors, [](auto& p) {
         three_to_one(p.size(), p.rounded.data(), p.in(0), p.in(1), p.in(2), p.out(0));
     });
@@ -152,8 +162,8 @@ void add_affine_cases(const std::string& size, const std::string& backend, const
         four_to_two(p.size(), p.rounded.data(), p.in(0), p.in(1), p.in(2), p.in(3), p.out(0), p.out(1));
     });
     add_affine<T, 3, 6>(name("6->3"), make, write_to::new_tensors, [](auto& p) {
-        six_to_three(p.size(), p.rounded.data(), p.in(0), p.in(1), p.in(2), p.in(3), p.in(4), p.in(5), p.out(0),
-                     p.out(1), p.out(2));
+        six_to_three(p.size(), p.rounded.data(), p.in(0), p.in(1), p.in(2), p.in(3), p.in(4), p.in(5),
+                     p.out(0), p.out(1), p.out(2));
     });
 }
 
@@ -161,8 +171,8 @@ void add_affine_cases(const std::string& size, const std::string& backend, const
 template <class T, class Make>
 void add_affine_sizes(const std::string& backend, const Make& make) {
     using named = std::pair<const char*, std::size_t>;
-    for (const auto& [text, size] :
-         {named{"4x64x64", 4 * 64 * 64}, named{"16x128x128", 16 * 128 * 128}, named{"3x1024x1024", 3 * 1024 * 1024}}) {
+    for (const auto& [text, size] : {named{"4x64x64", 4 * 64 * 64}, named{"16x128x128", 16 * 128 * 128},
+                                     named{"3x1024x1024", 3 * 1024 * 1024}}) {
         add_affine_cases<T>(text, backend, [make, elements = size] { return make(elements); });
     }
 }

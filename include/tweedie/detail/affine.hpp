@@ -14,8 +14,8 @@
 
 namespace tweedie::detail {
 
-/// Whether the compiler may contract `a * b + c` to one rounding. Then every sum starts from an explicit zero, so that
-/// there is exactly one way to contract it and every kernel below rounds alike.
+/// Whether the compiler may contract `a * b + c` to one rounding. Then every sum starts from an explicit
+/// zero, so that there is exactly one way to contract it and every kernel below rounds alike.
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(__FMA__) && !defined(__FMA4__)
 inline constexpr bool may_contract = false;
 #else
@@ -28,13 +28,16 @@ inline constexpr std::size_t affine_chunk = 16384;
 /// Most outputs that one kernel writes.
 inline constexpr std::size_t affine_group = 4;
 
-/// Most inputs that a kernel is made for; fewer than `affine_group` outputs from more inputs take the general kernel.
+/// Most inputs that a kernel is made for; fewer than `affine_group` outputs from more inputs take the general
+/// kernel.
 inline constexpr std::size_t affine_inputs = 8;
 
-/// Vectors per output that `affine_kernel` works on at a time, as measured: one output has too little arithmetic to hide
-/// the loop's own, several need the registers for their coefficients.
+/// Vectors per output that `affine_kernel` works on at a time, as measured: one output has too little
+/// arithmetic to hide the loop's own, several need the registers for their coefficients.
 template <std::size_t K, std::size_t N>
-inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || K == 1 ? 4 : N == 0 ? 2 : 1;
+inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || K == 1 ? 4
+                                             : N == 0                    ? 2
+                                                                         : 1;
 
 /// `a * b`, the first term of a sum.
 template <class Number>
@@ -46,10 +49,12 @@ inline Number first_term(const Number& a, const Number& b) {
     }
 }
 
-/// Elements [first, last) of `K` outputs from `N` inputs (0: from `n`, at least 2), read once, written once; `last -
-/// first` is a multiple of `affine_unroll<K, N>` vectors. Of the vectors at a place all are read before any is written.
+/// Elements [first, last) of `K` outputs from `N` inputs (0: from `n`, at least 2), read once, written once;
+/// `last - first` is a multiple of `affine_unroll<K, N>` vectors. Of the vectors at a place all are read
+/// before any is written.
 ///
-/// Returns a sum over everything written, which is finite only if every term is (finite numbers may overflow it too).
+/// Returns a sum over everything written, which is finite only if every term is (finite numbers may overflow
+/// it too).
 template <std::size_t K, std::size_t N, class Scalar>
 Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs, const Scalar* coefficients,
                      std::size_t stride, const Scalar* const* inputs, std::size_t n) {
@@ -64,21 +69,31 @@ Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs
     small_array<vector, K*(N == 0 ? 32 : N)> factors(K * terms);
     const Scalar** const in = pointers.data();
     vector* const c = factors.data();
-    for (std::size_t k = 0; k < K; ++k) { out[k] = outputs[k]; }
-    for (std::size_t j = 0; j < terms; ++j) { in[j] = inputs[j]; }
+    for (std::size_t k = 0; k < K; ++k) {
+        out[k] = outputs[k];
+    }
     for (std::size_t j = 0; j < terms; ++j) {
-        for (std::size_t k = 0; k < K; ++k) { c[j * K + k] = coefficients[k * stride + j] - vector{}; }
+        in[j] = inputs[j];
+    }
+    for (std::size_t j = 0; j < terms; ++j) {
+        for (std::size_t k = 0; k < K; ++k) {
+            c[j * K + k] = coefficients[k * stride + j] - vector{};
+        }
     }
 
     vector totals{};
     for (std::size_t i = first; i != last; i += unroll * width) {
-        vector total{};  // never added to as zero: that costs as much as any other addition
+        vector total{};                   // never added to as zero: that costs as much as any other addition
         if constexpr (N != 0 && K > 2) {  // row by row, each done before the next begins
             vector x[N];
-            for (std::size_t j = 0; j < N; ++j) { x[j] = load<vector>(in[j] + i); }
+            for (std::size_t j = 0; j < N; ++j) {
+                x[j] = load<vector>(in[j] + i);
+            }
             for (std::size_t k = 0; k < K; ++k) {
                 vector sum = first_term(c[k], x[0]);
-                for (std::size_t j = 1; j < N; ++j) { sum = sum + c[j * K + k] * x[j]; }
+                for (std::size_t j = 1; j < N; ++j) {
+                    sum = sum + c[j * K + k] * x[j];
+                }
                 store(out[k] + i, sum);
                 total = k == 0 ? sum : total + sum;
             }
@@ -86,21 +101,29 @@ Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs
             vector sums[K][unroll];
             for (std::size_t u = 0; u < unroll; ++u) {
                 const vector x = load<vector>(in[0] + i + u * width);
-                for (std::size_t k = 0; k < K; ++k) { sums[k][u] = first_term(c[k], x); }
+                for (std::size_t k = 0; k < K; ++k) {
+                    sums[k][u] = first_term(c[k], x);
+                }
             }
             if constexpr (N != 1) {
                 std::size_t j = 1;
                 do {
                     for (std::size_t u = 0; u < unroll; ++u) {
                         const vector x = load<vector>(in[j] + i + u * width);
-                        for (std::size_t k = 0; k < K; ++k) { sums[k][u] = sums[k][u] + c[j * K + k] * x; }
+                        for (std::size_t k = 0; k < K; ++k) {
+                            sums[k][u] = sums[k][u] + c[j * K + k] * x;
+                        }
                     }
                 } while (++j < terms);
             }
             total = sums[0][0];
             for (std::size_t k = 0; k < K; ++k) {
-                for (std::size_t u = k == 0 ? 1 : 0; u < unroll; ++u) { total += sums[k][u]; }
-                for (std::size_t u = 0; u < unroll; ++u) { store(out[k] + i + u * width, sums[k][u]); }
+                for (std::size_t u = k == 0 ? 1 : 0; u < unroll; ++u) {
+                    total += sums[k][u];
+                }
+                for (std::size_t u = 0; u < unroll; ++u) {
+                    store(out[k] + i + u * width, sums[k][u]);
+                }
             }
         }
         totals += total;
@@ -111,36 +134,43 @@ Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs
 /// The same one element at a time, for `k <= affine_group` outputs: what the vectors left over.
 template <class Scalar>
 Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
-                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n) {
+                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
+                   std::size_t n) {
     Scalar total = 0;
     for (std::size_t i = first; i < last; ++i) {
         Scalar sums[affine_group];
         for (std::size_t row = 0; row < k; ++row) {
             const Scalar* const c = coefficients + row * stride;
             Scalar sum = first_term(c[0], inputs[0][i]);
-            for (std::size_t j = 1; j < n; ++j) { sum = sum + c[j] * inputs[j][i]; }
+            for (std::size_t j = 1; j < n; ++j) {
+                sum = sum + c[j] * inputs[j][i];
+            }
             sums[row] = sum;
             total += sum;
         }
-        for (std::size_t row = 0; row < k; ++row) { outputs[row][i] = sums[row]; }
+        for (std::size_t row = 0; row < k; ++row) {
+            outputs[row][i] = sums[row];
+        }
     }
     return total;
 }
 
 template <class Scalar>
 struct affine_entry {
-    Scalar (*kernel)(std::size_t, std::size_t, Scalar* const*, const Scalar*, std::size_t, const Scalar* const*,
-                     std::size_t);
+    Scalar (*kernel)(std::size_t, std::size_t, Scalar* const*, const Scalar*, std::size_t,
+                     const Scalar* const*, std::size_t);
     std::size_t step;  // elements, a multiple of which it works on
 };
 
 template <class Scalar, std::size_t K, std::size_t N>
 constexpr affine_entry<Scalar> make_affine_entry() {
-    constexpr std::size_t fixed = K < affine_group || N == 1 ? N : 0;  // the kernel for any n needs at least 2 inputs
+    constexpr std::size_t fixed =
+        K < affine_group || N == 1 ? N : 0;  // the kernel for any n needs at least 2 inputs
     return {&affine_kernel<K, fixed, Scalar>, simd<Scalar>::width * affine_unroll<K, fixed>};
 }
 
-/// Row k - 1, column n: the kernel for k outputs from n inputs; column 0 for more inputs than there are columns.
+/// Row k - 1, column n: the kernel for k outputs from n inputs; column 0 for more inputs than there are
+/// columns.
 template <class Scalar, std::size_t... Index>
 constexpr auto make_affine_table(std::index_sequence<Index...>) {
     constexpr std::size_t columns = affine_inputs + 1;
@@ -149,12 +179,13 @@ constexpr auto make_affine_table(std::index_sequence<Index...>) {
 
 template <class Scalar>
 inline constexpr auto affine_table =
-    make_affine_table<Scalar>(std::make_index_sequence<affine_group * (affine_inputs + 1)>());
+    make_affine_table<Scalar>(std::make_index_sequence<affine_group*(affine_inputs + 1)>());
 
 /// Elements [first, last) of at most `affine_group` outputs; returns whether everything written is finite.
 template <class Scalar>
 bool affine_range(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
-                  const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n) {
+                  const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
+                  std::size_t n) {
     const affine_entry<Scalar>& entry =
         affine_table<Scalar>[(k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0)];
     const std::size_t whole = last - (last - first) % entry.step;
@@ -168,15 +199,17 @@ bool affine_range(std::size_t first, std::size_t last, std::size_t k, Scalar* co
     return true;
 }
 
-/// The same for any number of outputs: those past the fourth are collected aside, a block in cache at a time, because
-/// writing them at once could overwrite an input that a later row still needs.
+/// The same for any number of outputs: those past the fourth are collected aside, a block in cache at a time,
+/// because writing them at once could overwrite an input that a later row still needs.
 template <class Scalar>
 bool affine_rows(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                  const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n) {
     constexpr std::size_t group = affine_group;
     if (k == 0) { return true; }
     if (n == 0) {
-        for (std::size_t row = 0; row < k; ++row) { std::fill(outputs[row] + first, outputs[row] + last, Scalar{0}); }
+        for (std::size_t row = 0; row < k; ++row) {
+            std::fill(outputs[row] + first, outputs[row] + last, Scalar{0});
+        }
         return true;
     }
     if (k <= group) { return affine_range(first, last, k, outputs, coefficients, stride, inputs, n); }
@@ -190,14 +223,19 @@ bool affine_rows(std::size_t first, std::size_t last, std::size_t k, Scalar* con
     bool finite = true;
     for (std::size_t begin = first; begin < last; begin += block) {
         const std::size_t size = std::min(block, last - begin);
-        for (std::size_t j = 0; j < n; ++j) { at[j] = inputs[j] + begin; }
+        for (std::size_t j = 0; j < n; ++j) {
+            at[j] = inputs[j] + begin;
+        }
         for (std::size_t row = 0; row < aside; row += group) {
             Scalar* rows[group];
-            for (std::size_t r = 0; r < group; ++r) { rows[r] = buffer.data() + (row + r) * block; }
-            finite = affine_range(0, size, group, rows, coefficients + row * stride, stride, at.data(), n) && finite;
+            for (std::size_t r = 0; r < group; ++r) {
+                rows[r] = buffer.data() + (row + r) * block;
+            }
+            finite = affine_range(0, size, group, rows, coefficients + row * stride, stride, at.data(), n) &&
+                     finite;
         }
-        finite = affine_range(begin, begin + size, direct, outputs + aside, coefficients + aside * stride, stride,
-                              inputs, n) &&
+        finite = affine_range(begin, begin + size, direct, outputs + aside, coefficients + aside * stride,
+                              stride, inputs, n) &&
                  finite;
         for (std::size_t row = 0; row < aside; ++row) {
             std::copy_n(buffer.data() + row * block, size, outputs[row] + begin);
@@ -206,11 +244,13 @@ bool affine_rows(std::size_t first, std::size_t last, std::size_t k, Scalar* con
     return finite;
 }
 
-/// `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]`, element by element, in one pass over memory.
+/// `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]`, element by element, in one pass over
+/// memory.
 ///
 /// - outputs  each of `size` scalars; may be the same array as an input (not overlap one otherwise).
 /// - returns  whether every value written is finite.
-/// Terms are added from left to right in `Scalar`: the result does not depend on the kernel or the number of threads.
+/// Terms are added from left to right in `Scalar`: the result does not depend on the kernel or the number of
+/// threads.
 template <class Scalar>
 bool affine(std::size_t size, std::span<Scalar* const> outputs, std::span<const Scalar> coefficients,
             std::span<const Scalar* const> inputs) {
@@ -220,13 +260,13 @@ bool affine(std::size_t size, std::span<Scalar* const> outputs, std::span<const 
     const std::size_t chunks = (size + affine_chunk - 1) / affine_chunk;
     return for_each_index(chunks, size * (k + n), [&](std::size_t chunk) {
         const std::size_t first = chunk * affine_chunk;
-        return affine_rows(first, std::min(size, first + affine_chunk), k, outputs.data(), coefficients.data(), n,
-                           inputs.data(), n);
+        return affine_rows(first, std::min(size, first + affine_chunk), k, outputs.data(),
+                           coefficients.data(), n, inputs.data(), n);
     });
 }
 
-/// `affine` with further inputs that are made on the way: columns inputs.size() and up of the coefficients multiply
-/// `streams[s](sample, first_element, block)`, written to the stack a block at a time.
+/// `affine` with further inputs that are made on the way: columns inputs.size() and up of the coefficients
+/// multiply `streams[s](sample, first_element, block)`, written to the stack a block at a time.
 template <class Scalar, class Stream>
 bool affine_noise(std::size_t batch, std::size_t sample_size, std::span<Scalar* const> outputs,
                   std::span<const Scalar> coefficients, std::span<const Scalar* const> inputs,
@@ -234,12 +274,14 @@ bool affine_noise(std::size_t batch, std::size_t sample_size, std::span<Scalar* 
     const std::size_t k = outputs.size();
     const std::size_t n = inputs.size();
     const std::size_t columns = n + streams.size();
-    TWEEDIE_ASSERT(coefficients.size() == k * columns, "affine_noise: one coefficient per output, input and stream");
+    TWEEDIE_ASSERT(coefficients.size() == k * columns,
+                   "affine_noise: one coefficient per output, input and stream");
     constexpr std::size_t budget = 4096;  // scalars on the stack
     const std::size_t block =
         std::clamp<std::size_t>(budget / std::max<std::size_t>(streams.size(), 1) / 16 * 16, 16, 1024);
     const std::size_t blocks = (sample_size + block - 1) / block;
-    const std::size_t work = 16 * batch * sample_size * (streams.size() + 1);  // a normal number costs a dozen reads
+    const std::size_t work =
+        16 * batch * sample_size * (streams.size() + 1);  // a normal number costs a dozen reads
     return for_each_index(batch * blocks, work, [&](std::size_t index) {
         const std::size_t sample = index / blocks;
         const std::size_t first = (index % blocks) * block;
@@ -248,14 +290,19 @@ bool affine_noise(std::size_t batch, std::size_t sample_size, std::span<Scalar* 
         small_array<Scalar, budget> noise(streams.size() * block);
         small_array<const Scalar*, 64> in(columns);
         small_array<Scalar*, 64> out(k);
-        for (std::size_t row = 0; row < k; ++row) { out[row] = outputs[row] + offset; }
-        for (std::size_t j = 0; j < n; ++j) { in[j] = inputs[j] + offset; }
+        for (std::size_t row = 0; row < k; ++row) {
+            out[row] = outputs[row] + offset;
+        }
+        for (std::size_t j = 0; j < n; ++j) {
+            in[j] = inputs[j] + offset;
+        }
         for (std::size_t s = 0; s < streams.size(); ++s) {
             Scalar* values = noise.data() + s * block;
             streams[s](sample, first, std::span<Scalar>(values, size));
             in[n + s] = values;
         }
-        return affine_rows(std::size_t{0}, size, k, out.data(), coefficients.data(), columns, in.data(), columns);
+        return affine_rows(std::size_t{0}, size, k, out.data(), coefficients.data(), columns, in.data(),
+                           columns);
     });
 }
 

@@ -13,8 +13,9 @@ inline constexpr std::size_t parallel_threshold = std::size_t{1} << 18;
 
 /// Runs `body(i)` for i = 0 .. count - 1 and returns whether every call returned true.
 ///
-/// On several threads when OpenMP is on and `work` (scalars touched in all) makes it worthwhile. What is computed for
-/// an index must depend on that index alone: then results do not depend on the number of threads.
+/// On several threads when OpenMP is on and `work` (scalars touched in all) makes it worthwhile. What is
+/// computed for an index must depend on that index alone: then results do not depend on the number of
+/// threads.
 /// - errors  an exception of `body` is rethrown after the other indices have run.
 template <class Body>
 bool for_each_index(std::size_t count, [[maybe_unused]] std::size_t work, const Body& body) {
@@ -36,7 +37,9 @@ bool for_each_index(std::size_t count, [[maybe_unused]] std::size_t work, const 
     }
 #endif
     bool all = true;
-    for (std::size_t i = 0; i < count; ++i) { all = body(i) && all; }
+    for (std::size_t i = 0; i < count; ++i) {
+        all = body(i) && all;
+    }
     return all;
 }
 

@@ -9,7 +9,8 @@
 
 namespace tweedie::detail {
 
-/// `sum_i x[i] * y[i]` in double, in a fixed order: eight interleaved partial sums, added in pairs at the end.
+/// `sum_i x[i] * y[i]` in double, in a fixed order: eight interleaved partial sums, added in pairs at the
+/// end.
 template <class Scalar>
 double dot_range(const Scalar* x, const Scalar* y, std::size_t size) {
     constexpr std::size_t lanes = 8;
@@ -40,12 +41,14 @@ double dot_sample(const Scalar* x, const Scalar* y, std::size_t size, std::size_
         return true;
     });
     double sum = 0;
-    for (std::size_t s = 0; s < segments; ++s) { sum += partial[s]; }
+    for (std::size_t s = 0; s < segments; ++s) {
+        sum += partial[s];
+    }
     return sum;
 }
 
-/// The dot product of each sample: `per_sample[b] = sum_i x[b][i] * y[b][i]`, in double whatever the scalar, in an
-/// order that depends on the sample's size alone.
+/// The dot product of each sample: `per_sample[b] = sum_i x[b][i] * y[b][i]`, in double whatever the scalar,
+/// in an order that depends on the sample's size alone.
 template <class Scalar>
 void dot(std::size_t sample_size, const Scalar* x, const Scalar* y, std::span<double> per_sample) {
     const std::size_t batch = per_sample.size();

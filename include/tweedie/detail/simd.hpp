@@ -9,8 +9,8 @@
 
 namespace tweedie::detail {
 
-/// A few scalars that are loaded, added and multiplied together, written with the vector types that GCC and Clang
-/// share; one scalar elsewhere. The width changes the speed, never a result.
+/// A few scalars that are loaded, added and multiplied together, written with the vector types that GCC and
+/// Clang share; one scalar elsewhere. The width changes the speed, never a result.
 template <class Scalar>
 struct simd {
 #if defined(__GNUC__) && defined(__AVX__)
@@ -42,7 +42,9 @@ inline Scalar sum_of_lanes(const Vector& v) {
         return v;
     } else {  // by subscript: a copy through memory would keep `v` there
         Scalar sum = v[0];
-        for (std::size_t lane = 1; lane < sizeof(Vector) / sizeof(Scalar); ++lane) { sum += v[lane]; }
+        for (std::size_t lane = 1; lane < sizeof(Vector) / sizeof(Scalar); ++lane) {
+            sum += v[lane];
+        }
         return sum;
     }
 }
@@ -61,7 +63,9 @@ inline bool is_finite(double x) {
 template <class Scalar>
 bool all_finite(const Scalar* x, std::size_t size) {
     unsigned bad = 0;
-    for (std::size_t i = 0; i < size; ++i) { bad |= is_finite(x[i]) ? 0U : 1U; }
+    for (std::size_t i = 0; i < size; ++i) {
+        bad |= is_finite(x[i]) ? 0U : 1U;
+    }
     return bad == 0;
 }
 

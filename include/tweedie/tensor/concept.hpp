@@ -13,33 +13,36 @@
 
 namespace tweedie {
 
-/// What the library may do with values of type `T`: the one thing to specialise for a tensor type of your own.
+/// What the library may do with values of type `T`: the one thing to specialise for a tensor type of your
+/// own.
 ///
-/// The primary template is empty. Include `<tweedie/tensor/host.hpp>` (`std::vector`, `std::array`, `std::span`,
-/// `double`, `float`), `<tweedie/tensor/eigen.hpp>` or `<tweedie/tensor/xtensor.hpp>`, or specialise it. A tensor of
-/// contiguous CPU memory needs four functions, see `<tweedie/tensor/contiguous.hpp>`; any other tensor has
+/// The primary template is empty. Include `<tweedie/tensor/host.hpp>` (`std::vector`, `std::array`,
+/// `std::span`, `double`, `float`), `<tweedie/tensor/eigen.hpp>` or `<tweedie/tensor/xtensor.hpp>`, or
+/// specialise it. A tensor of contiguous CPU memory needs four functions, see
+/// `<tweedie/tensor/contiguous.hpp>`; any other tensor has
 ///
 ///     using scalar = float;                                  // or double
 ///     using owned = T;
 ///     static T like(const T& x);                             // uninitialised, same shape and place
 ///     static std::size_t size(const T& x);                   // number of elements
-///     static std::size_t batch(const T& x);                  // independent samples: slowest-varying extent; 1 if 1-D
+///     static std::size_t batch(const T& x);                  // independent samples: slowest extent; 1 if 1-D
 ///     static bool same_shape(const T& a, const T& b);
 ///     static bool affine(std::span<T* const> outputs, std::span<const double> coefficients,
 ///                        std::span<const T* const> inputs);  // below
 ///     static void normal(T& out, const Stream& stream);      // for any `noise_stream`
-///     static bool assign(T& out, const T& x);                // copies; false, and nothing written, if shapes differ
-///     static void dot(const T& x, const T& y, std::span<double> per_sample);    // of each sample; for batched_tensor
+///     static bool assign(T& out, const T& x);                // copies; false and nothing done if shapes differ
+///     static void dot(const T& x, const T& y, std::span<double> per_sample);  // for batched_tensor: by sample
 ///
-/// `affine` computes `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]` element by element, in one
-/// pass; an output may be the same object as an input; the sum of no inputs is 0. It returns false if a value it wrote
-/// is not finite. A coefficient of exactly 0 is still a term, and 0 * infinity is NaN: leave out the input instead.
+/// `affine` computes `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]` element by element,
+/// in one pass; an output may be the same object as an input; the sum of no inputs is 0. It returns false if
+/// a value it wrote is not finite. A coefficient of exactly 0 is still a term, and 0 * infinity is NaN: leave
+/// out the input instead.
 ///
-/// Optional: `assign(out, const R&)` for each further type `R` that networks return, `map(out, f)` (each element
-/// becomes `f(element)`; for `mappable_tensor`), and `affine_noise`, see the function of that name.
+/// Optional: `assign(out, const R&)` for each further type `R` that networks return, `map(out, f)` (each
+/// element becomes `f(element)`; for `mappable_tensor`), and `affine_noise`, see the function of that name.
 ///
-/// A view of tensors that live elsewhere has `scalar`, `owned` (the type of tensor the library allocates for it),
-/// `size`, `batch`, `like(const View&)` which returns an `owned`, `load(owned& out, const View& x)` and
+/// A view of tensors that live elsewhere has `scalar`, `owned` (the type of tensor the library allocates for
+/// it), `size`, `batch`, `like(const View&)` which returns an `owned`, `load(owned& out, const View& x)` and
 /// `store(View& x, const owned& from)`, both between equal shapes.
 template <class T>
 struct tensor_traits;
@@ -56,8 +59,8 @@ concept tensor_scalar = std::same_as<Scalar, float> || std::same_as<Scalar, doub
 
 /// The library knows the type: there is a `tensor_traits<T>`.
 ///
-/// Not satisfied? Include the backend of your tensor type (`<tweedie/tensor/host.hpp>`, `eigen.hpp`, `xtensor.hpp`),
-/// or specialise `tweedie::tensor_traits` for it. Elements are `float` or `double`.
+/// Not satisfied? Include the backend of your tensor type (`<tweedie/tensor/host.hpp>`, `eigen.hpp`,
+/// `xtensor.hpp`), or specialise `tweedie::tensor_traits` for it. Elements are `float` or `double`.
 template <class T>
 concept has_tensor_traits = requires {
     typename tensor_traits<T>::scalar;
@@ -93,17 +96,18 @@ struct any_element_function {
 ///
 /// Semantics the compiler cannot check: `like` allocates; none of the others does.
 template <class T>
-concept tensor = has_tensor_traits<T> && std::same_as<owned_t<T>, T> && std::move_constructible<T> &&
-                 requires(T& out, const T& x, std::span<T* const> outputs, std::span<const double> coefficients,
-                          std::span<const T* const> inputs, const detail::any_noise_stream& stream) {
-                     { tensor_traits<T>::like(x) } -> std::same_as<T>;
-                     { tensor_traits<T>::size(x) } -> std::same_as<std::size_t>;
-                     { tensor_traits<T>::batch(x) } -> std::same_as<std::size_t>;
-                     { tensor_traits<T>::same_shape(x, x) } -> std::same_as<bool>;
-                     { tensor_traits<T>::affine(outputs, coefficients, inputs) } -> std::same_as<bool>;
-                     { tensor_traits<T>::assign(out, x) } -> std::same_as<bool>;
-                     tensor_traits<T>::normal(out, stream);
-                 };
+concept tensor =
+    has_tensor_traits<T> && std::same_as<owned_t<T>, T> && std::move_constructible<T> &&
+    requires(T& out, const T& x, std::span<T* const> outputs, std::span<const double> coefficients,
+             std::span<const T* const> inputs, const detail::any_noise_stream& stream) {
+        { tensor_traits<T>::like(x) } -> std::same_as<T>;
+        { tensor_traits<T>::size(x) } -> std::same_as<std::size_t>;
+        { tensor_traits<T>::batch(x) } -> std::same_as<std::size_t>;
+        { tensor_traits<T>::same_shape(x, x) } -> std::same_as<bool>;
+        { tensor_traits<T>::affine(outputs, coefficients, inputs) } -> std::same_as<bool>;
+        { tensor_traits<T>::assign(out, x) } -> std::same_as<bool>;
+        tensor_traits<T>::normal(out, stream);
+    };
 
 /// A tensor of independent samples, with a dot product for each of them.
 ///
@@ -115,14 +119,14 @@ concept batched_tensor = tensor<T> && requires(const T& x, std::span<double> per
 
 /// A tensor whose elements can be replaced one by one: `map(out, f)` (clipping, thresholding).
 template <class T>
-concept mappable_tensor = tensor<T> && requires(T& out, const detail::any_element_function& f) {
-    tensor_traits<T>::map(out, f);
-};
+concept mappable_tensor =
+    tensor<T> && requires(T& out, const detail::any_element_function& f) { tensor_traits<T>::map(out, f); };
 
-/// A view of somebody else's elements that the library reads once and writes once; it works on an `owned_t<View>`.
+/// A view of somebody else's elements that the library reads once and writes once; it works on an
+/// `owned_t<View>`.
 template <class View>
-concept tensor_view = has_tensor_traits<View> && !std::same_as<owned_t<View>, View> && tensor<owned_t<View>> &&
-                      requires(View& target, const View& x, owned_t<View>& owned) {
+concept tensor_view = has_tensor_traits<View> && !std::same_as<owned_t<View>, View> &&
+                      tensor<owned_t<View>> && requires(View& target, const View& x, owned_t<View>& owned) {
                           { tensor_traits<View>::like(x) } -> std::same_as<owned_t<View>>;
                           { tensor_traits<View>::size(x) } -> std::same_as<std::size_t>;
                           { tensor_traits<View>::batch(x) } -> std::same_as<std::size_t>;
@@ -134,15 +138,17 @@ concept tensor_view = has_tensor_traits<View> && !std::same_as<owned_t<View>, Vi
 template <class X>
 concept tensor_or_view = has_tensor_traits<X> && (tensor<X> || tensor_view<X>);
 
-/// A value of type `R`, returned by a network, can be stored in a tensor `T`: it is a `T`, or the backend says so.
+/// A value of type `R`, returned by a network, can be stored in a tensor `T`: it is a `T`, or the backend
+/// says so.
 ///
-/// Elements are never converted from one scalar to another, and nothing is constructed from a result: a network that
-/// returns one number is no vector of that length, and one in double does not feed a tensor of float.
+/// Elements are never converted from one scalar to another, and nothing is constructed from a result: a
+/// network that returns one number is no vector of that length, and one in double does not feed a tensor of
+/// float.
 template <class T, class R>
-concept accepts_result =
-    tensor<T> && (std::same_as<std::remove_cvref_t<R>, T> || requires(T& out, const std::remove_reference_t<R>& result) {
-        { tensor_traits<T>::assign(out, result) } -> std::same_as<bool>;
-    });
+concept accepts_result = tensor<T> && (std::same_as<std::remove_cvref_t<R>, T> ||
+                                       requires(T& out, const std::remove_reference_t<R>& result) {
+                                           { tensor_traits<T>::assign(out, result) } -> std::same_as<bool>;
+                                       });
 
 /// A tensor that makes noise inside its `affine` pass.
 template <class T>
@@ -152,23 +158,26 @@ concept fuses_noise = tensor<T> && requires(std::span<T* const> outputs, std::sp
     { tensor_traits<T>::affine_noise(outputs, coefficients, inputs, streams) } -> std::same_as<bool>;
 };
 
-/// `affine` with normal numbers among its inputs: column `inputs.size() + s` of the coefficients multiplies the numbers
-/// of `streams[s]`, so a row has `inputs.size() + streams.size()` coefficients.
+/// `affine` with normal numbers among its inputs: column `inputs.size() + s` of the coefficients multiplies
+/// the numbers of `streams[s]`, so a row has `inputs.size() + streams.size()` coefficients.
 ///
-/// - scratch  for tensors that are not `fuses_noise`: one tensor per stream, of the same shape and none of the others;
-///            its old values are lost. Not looked at otherwise.
+/// - scratch  for tensors that are not `fuses_noise`: one tensor per stream, of the same shape and none of the
+///            others; its old values are lost. Not looked at otherwise.
 /// - returns  whether every value written to `outputs` is finite.
-/// The result is, to the bit, that of `normal` into a tensor per stream followed by `affine`. A backend that is
-/// `fuses_noise` makes the numbers a block at a time inside the pass, so that they never reach memory.
+/// The result is, to the bit, that of `normal` into a tensor per stream followed by `affine`. A backend that
+/// is `fuses_noise` makes the numbers a block at a time inside the pass, so that they never reach memory.
 template <tensor T, noise_stream<scalar_t<T>> Stream>
-bool affine_noise(std::span<T* const> outputs, std::span<const double> coefficients, std::span<const T* const> inputs,
-                  std::span<const Stream> streams, [[maybe_unused]] std::span<T* const> scratch) {
+bool affine_noise(std::span<T* const> outputs, std::span<const double> coefficients,
+                  std::span<const T* const> inputs, std::span<const Stream> streams,
+                  [[maybe_unused]] std::span<T* const> scratch) {
     if constexpr (fuses_noise<T>) {
         return tensor_traits<T>::affine_noise(outputs, coefficients, inputs, streams);
     } else {
         TWEEDIE_ASSERT(scratch.size() >= streams.size(), "affine_noise: one scratch tensor per stream");
         detail::small_array<const T*, 64> all(inputs.size() + streams.size());
-        for (std::size_t j = 0; j < inputs.size(); ++j) { all[j] = inputs[j]; }
+        for (std::size_t j = 0; j < inputs.size(); ++j) {
+            all[j] = inputs[j];
+        }
         for (std::size_t s = 0; s < streams.size(); ++s) {
             tensor_traits<T>::normal(*scratch[s], streams[s]);
             all[inputs.size() + s] = scratch[s];

@@ -25,10 +25,10 @@ namespace tweedie {
 ///         static image like(const image& x) { return image(x.pixel_count); }
 ///     };
 ///
-/// Of these `batch` (1 unless said) and `same_shape` (equal size and batch) may be replaced too. Sample b is the
-/// elements [b * size / batch, (b + 1) * size / batch).
+/// Of these `batch` (1 unless said) and `same_shape` (equal size and batch) may be replaced too. Sample b is
+/// the elements [b * size / batch, (b + 1) * size / batch).
 ///
-/// - affine  one pass over memory, nothing allocated for up to 64 inputs and 64 outputs; outputs may be inputs.
+/// - affine  one pass over memory; outputs may be inputs; nothing is allocated up to 16 inputs and 16 outputs.
 /// - order   every sum has a fixed order: same bits for any number of threads.
 /// - threads OpenMP where the user compiles with it.
 template <class T, class Scalar>
@@ -58,8 +58,8 @@ struct contiguous_tensor_traits {
         if (outputs.empty()) { return true; }
         gathered all(outputs, coefficients, inputs);
         const std::size_t batch = tensor_traits<T>::batch(*outputs[0]);
-        return detail::affine_noise<Scalar>(batch, sample_size(*outputs[0]), all.outputs(), all.coefficients(),
-                                            all.inputs(), streams);
+        return detail::affine_noise<Scalar>(batch, sample_size(*outputs[0]), all.outputs(),
+                                            all.coefficients(), all.inputs(), streams);
     }
 
     template <noise_stream<Scalar> Stream>
@@ -68,15 +68,14 @@ struct contiguous_tensor_traits {
         const std::size_t length = sample_size(out);
         const std::size_t blocks = (length + block - 1) / block;
         Scalar* const values = tensor_traits<T>::data(out);
-        detail::for_each_index(tensor_traits<T>::batch(out) * blocks, 16 * tensor_traits<T>::size(out),
-                               [&](std::size_t index) {
-                                   const std::size_t sample = index / blocks;
-                                   const std::size_t first = (index % blocks) * block;
-                                   stream(sample, first,
-                                          std::span<Scalar>(values + sample * length + first,
-                                                            std::min(block, length - first)));
-                                   return true;
-                               });
+        detail::for_each_index(
+            tensor_traits<T>::batch(out) * blocks, 16 * tensor_traits<T>::size(out), [&](std::size_t index) {
+                const std::size_t sample = index / blocks;
+                const std::size_t first = (index % blocks) * block;
+                stream(sample, first,
+                       std::span<Scalar>(values + sample * length + first, std::min(block, length - first)));
+                return true;
+            });
     }
 
     static void dot(const T& x, const T& y, std::span<double> per_sample) {
@@ -93,7 +92,9 @@ struct contiguous_tensor_traits {
         Scalar* const values = tensor_traits<T>::data(out);
         detail::for_each_index((size + block - 1) / block, 2 * size, [&](std::size_t index) {
             const std::size_t last = std::min(size, (index + 1) * block);
-            for (std::size_t i = index * block; i < last; ++i) { values[i] = f(values[i]); }
+            for (std::size_t i = index * block; i < last; ++i) {
+                values[i] = f(values[i]);
+            }
             return true;
         });
     }
@@ -115,18 +116,27 @@ private:
     /// Where the elements are, and the coefficients in the tensors' own scalar.
     class gathered {
     public:
-        gathered(std::span<T* const> outputs, std::span<const double> coefficients, std::span<const T* const> inputs)
-            : k_(outputs.size()), n_(inputs.size()), size_(coefficients.size()), outputs_(k_), inputs_(n_),
+        gathered(std::span<T* const> outputs, std::span<const double> coefficients,
+                 std::span<const T* const> inputs)
+            : k_(outputs.size()),
+              n_(inputs.size()),
+              size_(coefficients.size()),
+              outputs_(k_),
+              inputs_(n_),
               coefficients_(size_) {
             for (std::size_t k = 0; k < k_; ++k) {
-                TWEEDIE_ASSERT(tensor_traits<T>::same_shape(*outputs[k], *outputs[0]), "affine: the same shape");
+                TWEEDIE_ASSERT(tensor_traits<T>::same_shape(*outputs[k], *outputs[0]),
+                               "affine: the same shape");
                 outputs_[k] = tensor_traits<T>::data(*outputs[k]);
             }
             for (std::size_t j = 0; j < n_; ++j) {
-                TWEEDIE_ASSERT(tensor_traits<T>::same_shape(*inputs[j], *outputs[0]), "affine: the same shape");
+                TWEEDIE_ASSERT(tensor_traits<T>::same_shape(*inputs[j], *outputs[0]),
+                               "affine: the same shape");
                 inputs_[j] = tensor_traits<T>::data(*inputs[j]);
             }
-            for (std::size_t i = 0; i < size_; ++i) { coefficients_[i] = static_cast<Scalar>(coefficients[i]); }
+            for (std::size_t i = 0; i < size_; ++i) {
+                coefficients_[i] = static_cast<Scalar>(coefficients[i]);
+            }
         }
         [[nodiscard]] std::span<Scalar* const> outputs() { return {outputs_.data(), k_}; }
         [[nodiscard]] std::span<const Scalar* const> inputs() { return {inputs_.data(), n_}; }

@@ -15,8 +15,13 @@ namespace tweedie {
 
 namespace detail {
 
+template <class Derived>
+void deduce_eigen_dense(const Eigen::DenseBase<Derived>*);
+
+/// A dense Eigen expression. (Its base is not always `DenseBase` of itself: segments derive from blocks.)
 template <class Expression>
-concept eigen_expression = std::derived_from<Expression, Eigen::DenseBase<Expression>>;
+concept eigen_expression =
+    std::is_class_v<Expression> && requires(const Expression* x) { detail::deduce_eigen_dense(x); };
 
 /// The compile-time extents of two Eigen types do not contradict each other.
 template <class A, class B>
@@ -26,23 +31,26 @@ inline constexpr bool eigen_extents_agree =
     (int{A::ColsAtCompileTime} == Eigen::Dynamic || int{B::ColsAtCompileTime} == Eigen::Dynamic ||
      int{A::ColsAtCompileTime} == int{B::ColsAtCompileTime});
 
-/// An expression can be evaluated into `T`: same scalar, both arrays or both matrices, no contradicting extents.
-/// That Eigen calls one type convertible to another says nothing: a matrix of double is "convertible" to one of float.
+/// An expression can be evaluated into `T`: same scalar, both arrays or both matrices, no contradicting
+/// extents. That Eigen calls one type convertible to another says nothing: a matrix of double is
+/// "convertible" to one of float.
 template <class Expression, class T>
-concept eigen_result_for = eigen_expression<Expression> &&
-                           std::same_as<typename Expression::Scalar, typename T::Scalar> &&
-                           std::same_as<typename Eigen::internal::traits<Expression>::XprKind,
-                                        typename Eigen::internal::traits<T>::XprKind> &&
-                           eigen_extents_agree<Expression, T>;
+concept eigen_result_for =
+    eigen_expression<Expression> && std::same_as<typename Expression::Scalar, typename T::Scalar> &&
+    std::same_as<typename Eigen::internal::traits<Expression>::XprKind,
+                 typename Eigen::internal::traits<T>::XprKind> &&
+    eigen_extents_agree<Expression, T>;
 
 /// Somebody else's elements that can be written to: `Map`, `Ref`, blocks, columns, rows, segments, ...
 template <class View>
-concept eigen_view = eigen_expression<View> && !std::derived_from<View, Eigen::PlainObjectBase<View>> &&
-                     (int{Eigen::internal::traits<View>::Flags} & int{Eigen::LvalueBit}) != 0 &&
-                     (std::same_as<typename View::Scalar, float> || std::same_as<typename View::Scalar, double>);
+concept eigen_view =
+    !std::is_const_v<View> && eigen_expression<View> &&
+    !std::derived_from<View, Eigen::PlainObjectBase<View>> &&
+    (int{Eigen::internal::traits<View>::Flags} & int{Eigen::LvalueBit}) != 0 &&
+    (std::same_as<typename View::Scalar, float> || std::same_as<typename View::Scalar, double>);
 
-/// Independent samples of an array or matrix: its columns, or its rows if they are stored one after the other. A
-/// vector is one sample.
+/// Independent samples of an array or matrix: its columns, or its rows if they are stored one after the
+/// other. A vector is one sample.
 template <class Expression>
 std::size_t eigen_batch(const Expression& x) {
     if constexpr (Expression::IsVectorAtCompileTime) {
@@ -54,8 +62,8 @@ std::size_t eigen_batch(const Expression& x) {
     }
 }
 
-/// Uninitialised, as many rows and columns as `x`. Never through the constructor of two numbers: to a fixed-size
-/// vector of two those are its elements.
+/// Uninitialised, as many rows and columns as `x`. Never through the constructor of two numbers: to a
+/// fixed-size vector of two those are its elements.
 template <class T, class Expression>
 T eigen_like(const Expression& x) {
     T out;
@@ -84,8 +92,8 @@ struct eigen_tensor_traits : contiguous_tensor_traits<T, typename T::Scalar> {
 
 }  // namespace detail
 
-/// Eigen arrays and matrices, dynamic or fixed. A vector is one sample; of a matrix each column is one, or each row if
-/// it is stored by rows. Networks may return expressions of the same scalar.
+/// Eigen arrays and matrices, dynamic or fixed. A vector is one sample; of a matrix each column is one, or
+/// each row if it is stored by rows. Networks may return expressions of the same scalar.
 template <detail::tensor_scalar Scalar, int Rows, int Cols, int Options, int MaxRows, int MaxCols>
 struct tensor_traits<Eigen::Array<Scalar, Rows, Cols, Options, MaxRows, MaxCols>>
     : detail::eigen_tensor_traits<Eigen::Array<Scalar, Rows, Cols, Options, MaxRows, MaxCols>> {};
@@ -94,8 +102,8 @@ template <detail::tensor_scalar Scalar, int Rows, int Cols, int Options, int Max
 struct tensor_traits<Eigen::Matrix<Scalar, Rows, Cols, Options, MaxRows, MaxCols>>
     : detail::eigen_tensor_traits<Eigen::Matrix<Scalar, Rows, Cols, Options, MaxRows, MaxCols>> {};
 
-/// `Eigen::Map`, `Eigen::Ref`, blocks and everything else that can be assigned to, with any strides: read once into a
-/// plain array or matrix, written back once.
+/// `Eigen::Map`, `Eigen::Ref`, blocks and everything else that can be assigned to, with any strides: read
+/// once into a plain array or matrix, written back once.
 template <detail::eigen_view View>
 struct tensor_traits<View> {
     using scalar = typename View::Scalar;

@@ -28,8 +28,8 @@ namespace tweedie {
 namespace detail {
 
 template <class Expression>
-concept xtensor_expression =
-    xt::is_xexpression<Expression>::value && tensor_scalar<typename std::remove_cvref_t<Expression>::value_type>;
+concept xtensor_expression = xt::is_xexpression<Expression>::value &&
+                             tensor_scalar<typename std::remove_cvref_t<Expression>::value_type>;
 
 /// The dimension of an expression's type, or `SIZE_MAX` if it is known at run time only.
 template <class Expression>
@@ -39,7 +39,8 @@ inline constexpr std::size_t xtensor_rank = xt::get_rank<Expression>::value;
 template <class Expression, class T>
 concept xtensor_result_for =
     xtensor_expression<Expression> && std::same_as<typename Expression::value_type, typename T::value_type> &&
-    (xtensor_rank<Expression> == SIZE_MAX || xtensor_rank<T> == SIZE_MAX || xtensor_rank<Expression> == xtensor_rank<T>);
+    (xtensor_rank<Expression> == SIZE_MAX || xtensor_rank<T> == SIZE_MAX ||
+     xtensor_rank<Expression> == xtensor_rank<T>);
 
 /// The tensor the library allocates: stored by rows, of the same dimension.
 template <class Scalar, std::size_t Rank>
@@ -52,9 +53,11 @@ struct xtensor_owned<Scalar, SIZE_MAX> {
 };
 
 template <class Expression>
-using xtensor_owned_t = typename xtensor_owned<typename Expression::value_type, xtensor_rank<Expression>>::type;
+using xtensor_owned_t =
+    typename xtensor_owned<typename Expression::value_type, xtensor_rank<Expression>>::type;
 
-/// Somebody else's elements that can be written to: adaptors, views, strided views, containers of another layout, ...
+/// Somebody else's elements that can be written to: adaptors, views, strided views, containers of another
+/// layout, ...
 template <class View>
 concept xtensor_view =
     xtensor_expression<View> && std::same_as<typename View::reference, typename View::value_type&> &&
@@ -62,7 +65,8 @@ concept xtensor_view =
 
 template <class A, class B>
 bool xtensor_same_shape(const A& a, const B& b) {
-    return a.dimension() == b.dimension() && std::equal(a.shape().begin(), a.shape().end(), b.shape().begin());
+    return a.dimension() == b.dimension() &&
+           std::equal(a.shape().begin(), a.shape().end(), b.shape().begin());
 }
 
 /// Independent samples: the first extent of two or more, which varies slowest.
@@ -101,8 +105,8 @@ struct xtensor_tensor_traits : contiguous_tensor_traits<T, typename T::value_typ
 
 }  // namespace detail
 
-/// `xt::xarray` and `xt::xtensor`, stored by rows. One dimension is one sample; of more, the first counts samples.
-/// Networks may return expressions of the same scalar.
+/// `xt::xarray` and `xt::xtensor`, stored by rows. One dimension is one sample; of more, the first counts
+/// samples. Networks may return expressions of the same scalar.
 template <class Storage, class Shape, class Tag>
     requires detail::tensor_scalar<typename Storage::value_type>
 struct tensor_traits<xt::xarray_container<Storage, xt::layout_type::row_major, Shape, Tag>>
@@ -113,8 +117,8 @@ template <class Storage, std::size_t Rank, class Tag>
 struct tensor_traits<xt::xtensor_container<Storage, Rank, xt::layout_type::row_major, Tag>>
     : detail::xtensor_tensor_traits<xt::xtensor_container<Storage, Rank, xt::layout_type::row_major, Tag>> {};
 
-/// Adaptors, views and everything else that can be assigned to, with any strides: read once into an `xt::xtensor` (or
-/// an `xt::xarray` if the dimension is known at run time only), written back once.
+/// Adaptors, views and everything else that can be assigned to, with any strides: read once into an
+/// `xt::xtensor` (or an `xt::xarray` if the dimension is known at run time only), written back once.
 template <detail::xtensor_view View>
 struct tensor_traits<View> {
     using scalar = typename View::value_type;
