@@ -38,6 +38,32 @@ private:
     std::size_t index_;
 };
 
+/// The last `depth` values of something a solver remembers, newest first: `m[0]`, `m[1]`, ... Each is a register of the plan.
+///
+/// A `history` of forms would keep alive all that an old value was made of; this keeps the value.
+/// - errors  `std::invalid_argument` on a read before it was written, or beyond the declared depth.
+class plan_history {
+public:
+    plan_history(const plan_history&) = delete;
+    plan_history& operator=(const plan_history&) = delete;
+    ~plan_history() = default;
+
+    void push(const linear_form& newest);
+
+    /// How many values can be read now.
+    [[nodiscard]] std::size_t size() const;
+
+    [[nodiscard]] linear_form operator[](std::size_t age) const;
+
+private:
+    friend class plan_writer;
+    plan_history(plan_writer& writer, std::size_t first, std::size_t depth) : writer_(&writer), first_(first), depth_(depth) {}
+
+    plan_writer* writer_;
+    std::size_t first_;
+    std::size_t depth_;
+};
+
 /// One step of the grid: from level `s` to level `t`.
 struct plan_step {
     level s;
@@ -93,6 +119,13 @@ public:
         return {*this, values_.size() - 1};
     }
 
+    /// A memory of the last `depth` values of something, empty.
+    [[nodiscard]] plan_history remember(const std::string& name, std::size_t depth) {
+        if (depth == 0) { throw std::invalid_argument("plan_writer: the depth of " + name + " must be at least 1"); }
+        for (std::size_t age = 0; age < depth; ++age) { values_.push_back({name, {}, false}); }
+        return {*this, values_.size() - depth, depth};
+    }
+
     /// Evaluates the network at `x` and gives its data prediction x0_hat. One network call.
     [[nodiscard]] linear_form data_prediction(const linear_form& x, const level& at) { return evaluate(x, at).x0; }
 
@@ -129,6 +162,7 @@ public:
 
 private:
     friend class plan_variable;
+    friend class plan_history;
 
     enum class symbol_kind { state, output, draw, assigned };
 
@@ -344,6 +378,28 @@ inline plan_variable& plan_variable::operator=(const linear_form& value) {
 
 inline plan_variable::operator linear_form() const {
     const auto& record = writer_->values_[index_];
+    if (!record.written) { throw std::invalid_argument("plan_writer: " + record.name + " is read before it was written"); }
+    return record.value;
+}
+
+inline void plan_history::push(const linear_form& newest) {
+    for (std::size_t age = depth_ - 1; age > 0; --age) { writer_->values_[first_ + age] = writer_->values_[first_ + age - 1]; }
+    auto& record = writer_->values_[first_];
+    record.value = newest;
+    record.written = true;
+}
+
+inline std::size_t plan_history::size() const {
+    std::size_t written = 0;
+    while (written < depth_ && writer_->values_[first_ + written].written) { ++written; }
+    return written;
+}
+
+inline linear_form plan_history::operator[](std::size_t age) const {
+    if (age >= depth_) {
+        throw std::invalid_argument("plan_writer: " + writer_->values_[first_].name + " is read beyond its declared depth");
+    }
+    const auto& record = writer_->values_[first_ + age];
     if (!record.written) { throw std::invalid_argument("plan_writer: " + record.name + " is read before it was written"); }
     return record.value;
 }

@@ -14,6 +14,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tweedie::solver {
@@ -32,7 +33,7 @@ namespace tweedie::solver {
 /// Noise prediction is the same with `alpha_t / alpha_s`, `-sigma_t` and the kernel e^(+h).
 /// - order   p for the predictor, p + 1 with the corrector (measured; the paper's theorem 3.1). Start-up and, with `lower_order_final`, the
 ///           last steps use fewer nodes. A step to sigma = 0 is of first order: only that has a limit.
-/// - cost    1 network call per step, none is spent on the corrector; order + 1 live tensors.
+/// - cost    1 network call per step, none is spent on the corrector; order + 1 live tensors, order + 2 in noise prediction.
 /// - errors  `std::invalid_argument`: order 0 or above 8; levels that are not strictly denoising.
 /// - choose  at 5 to 20 calls: order 3 unconditional, order 2 with guidance.
 struct unipc {
@@ -53,23 +54,25 @@ struct unipc {
         plan_variable x = p.state();
         plan_variable predicted = p.variable("x~");
         predicted = x;
-        history<node> m(order + 1);
+        plan_history m = p.remember(predicts == form::data ? "x0_hat" : "eps_hat", order + 1);
         std::size_t previous_order = 0;
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
-            m.push({s.half_log_snr(), predicts == form::data ? p.data_prediction(predicted, s) : p.noise_prediction(predicted, s)});
+            m.push(predicts == form::data ? p.data_prediction(predicted, s) : p.noise_prediction(predicted, s));
+            const auto known = [&](std::size_t age) { return node{levels[i - age].half_log_snr(), m[age]}; };
             const bool correct = i > 0 && corrector && std::find(uncorrected.begin(), uncorrected.end(), i - 1) == uncorrected.end();
             if (correct) {
-                x = update(x, levels[i - 1], s, nodes(m, 1, previous_order), &m[0]);
+                const node ahead = known(0);
+                x = update(x, levels[i - 1], s, nodes(known, 1, previous_order), &ahead);
             } else {
                 x = predicted;
             }
             std::size_t usable = std::min(order, i + 1);
             if (lower_order_final) { usable = std::min(usable, p.steps() - i); }
             if (t.sigma == 0.0) { usable = 1; }
-            const auto known = nodes(m, 0, usable);
-            predicted = update(x, s, t, known, nullptr);
-            previous_order = known.size();
+            const std::vector<node> used = nodes(known, 0, usable);
+            predicted = update(x, s, t, used, nullptr);
+            previous_order = used.size();
         }
         return p.finish(predicted);
     }
@@ -81,11 +84,13 @@ private:
     };
 
     /// The nodes of ages `first`, `first + 1`, ...; a node at pure noise has no place on the lambda axis and is used only alone.
-    [[nodiscard]] static std::vector<node> nodes(const history<node>& m, std::size_t first, std::size_t count) {
+    template <class Known>
+    [[nodiscard]] static std::vector<node> nodes(const Known& known, std::size_t first, std::size_t count) {
         std::vector<node> chosen;
         for (std::size_t j = 0; j < count; ++j) {
-            if (j > 0 && !std::isfinite(m[first + j].lambda)) { break; }
-            chosen.push_back(m[first + j]);
+            node next = known(first + j);
+            if (j > 0 && !std::isfinite(next.lambda)) { break; }
+            chosen.push_back(std::move(next));
         }
         return chosen;
     }

@@ -82,6 +82,32 @@ TEST_CASE("a writer refuses unwritten variables, weights that are not finite, an
     }
 }
 
+TEST_CASE("a memory of a plan keeps values, not what they were made of", "[plan][writer][errors]") {
+    const levels_t levels = {far, near, {0.5, 1.0, 0.5}};
+    plan_writer p("test", levels);
+    plan_variable x = p.state();
+    plan_history m = p.remember("d", 2);
+    CHECK(m.size() == 0);
+    CHECK(refusal([&] { static_cast<void>(m[0]); }) == "plan_writer: d is read before it was written");
+    CHECK(refusal([&] { static_cast<void>(m[2]); }) == "plan_writer: d is read beyond its declared depth");
+    CHECK(refusal([&] { static_cast<void>(p.remember("d", 0)); }) == "plan_writer: the depth of d must be at least 1");
+    m.push((x - p.data_prediction(x, far)) / 2.0);
+    CHECK(m.size() == 1);
+    CHECK(refusal([&] { static_cast<void>(m[1]); }) == "plan_writer: d is read before it was written");
+    x = x - m[0];
+    m.push((x - p.data_prediction(x, near)) / 4.0);
+    CHECK(m.size() == 2);
+    x = x + m[0] + m[1];
+    m.push(x);
+    CHECK(m.size() == 2);
+    const plan made = p.finish(x);
+    REQUIRE(made.calls[0].then.rows.size() == 2);
+    CHECK(made.calls[0].then.rows[0].weights == std::vector<double>{0.5, 0.5});
+    CHECK(made.calls[0].then.rows[1].name == "d");
+    CHECK(made.calls[0].then.rows[1].weights == std::vector<double>{0.5, -0.5});
+    CHECK(made.calls[1].then.rows[0].weights == std::vector<double>{1.25, 1.0, -0.25});
+}
+
 TEST_CASE("a writer keeps what later equations read, and nothing else", "[plan][writer]") {
     plan_writer p("test", two_levels);
     plan_variable x = p.state();

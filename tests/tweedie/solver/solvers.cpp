@@ -102,6 +102,9 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
             CHECK(without.network_calls == n);
             CHECK(without.live_tensors <= order);
             CHECK(counts(solver::unipc{.order = order}.plan(vp, clean)).network_calls == n);
+            const solver::unipc noise{.order = order, .predicts = solver::unipc::form::noise};
+            CHECK(counts(noise.plan(vp, noisy)).live_tensors <= order + 2);
+            CHECK(counts(noise.plan(vp, clean)).network_calls == n);
         }
     }
     const levels_t twenty = grid::karras(vp, 20);
