@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/analytic/exact_denoiser.hpp>
+#include <tweedie/analytic/gaussian.hpp>
+#include <tweedie/schedule/concept.hpp>
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace tweedie::analytic {
+
+/// Options of `mixture::fit`.
+struct mixture_fit_options {
+    /// How the samples of one cluster become a Gaussian. The added variance should be well below that of the
+    /// data; it is what a cluster has in directions in which its samples do not differ.
+    gaussian_fit_options each = {.added_variance = 1e-5};
+    /// Most rounds of k-means; it stops by itself when nothing changes; >= 0.
+    int iterations = 100;
+};
+
+/// A mixture of Gaussians: exact denoiser, score and density at every noise level of every schedule.
+///
+///     p(x0)  = sum_c w_c N(mu_c, Sigma_c)
+///     r_c    = softmax_c [ ln w_c + ln N(x; alpha mu_c, alpha^2 Sigma_c + sigma^2 I) ]
+///     x0_hat = sum_c r_c x0_hat_c,    score = sum_c r_c score_c
+///
+/// Source: Wang and Vastola 2024, arXiv:2412.09726 (low-rank Gaussian mixture scores). Deviation: their code
+/// has alpha for alpha^2 in the variances of the VP score and sigma for sigma^2 in the density's normaliser.
+/// Responsibilities are relative to the largest: nothing overflows or vanishes.
+///
+/// - sigma = 0  x0_hat = x / alpha. Where a covariance is singular, score and density are refused.
+/// - alpha = 0  x0_hat = mean.
+/// - cost    one matrix product d x r per component and call for the responsibilities, one more for the
+///           samples to which the component contributes more than 1e-20; scratch of a few matrices of d x 32
+///           doubles per thread.
+/// - network usable as `denoiser(model, prediction::x0, schedule)` for any `cpu_tensor`, in double inside. A
+///           large mixture need not be copied: `denoiser(std::cref(model), ...)`.
+/// - errors  `std::invalid_argument`: no component, components of different dimension, weights that are
+///           negative or do not sum to 1.
+/// - choose  as a model of real data with known answers, and to test samplers where trajectories bend;
+///           `empirical` remembers every sample.
+class mixture {
+public:
+    /// - `weights`     probability of each component; >= 0, sum 1 (to 1e-6, then made exact).
+    /// - `components`  as many Gaussians of one dimension.
+    mixture(std::vector<double> weights, std::vector<gaussian> components)
+        : weights_(std::move(weights)), components_(std::move(components)) {
+        if (components_.empty() || weights_.size() != components_.size()) {
+            throw std::invalid_argument("mixture: need at least one component and one weight for each");
+        }
+        for (const gaussian& component : components_) {
+            if (component.dimension() != dimension()) {
+                throw std::invalid_argument("mixture: the components must have the same dimension");
+            }
+        }
+        double sum = 0.0;
+        for (const double w : weights_) {
+            if (!(w >= 0.0)) { throw std::invalid_argument("mixture: weights must not be negative"); }
+            sum += w;
+        }
+        if (!(std::abs(sum - 1.0) <= 1e-6)) { throw std::invalid_argument("mixture: weights must sum to 1"); }
+        for (double& w : weights_) {
+            w /= sum;
+        }
+    }
+
+    /// A mixture fitted to data by k-means, one Gaussian per cluster, the cluster's share as its weight.
+    ///
+    /// Starts from the sample nearest the mean, then always adds the sample farthest from those chosen
+    /// (Gonzalez 1985); then Lloyd's iteration. Deterministic: the same data give the same mixture, and no
+    /// seed is needed.
+    /// - `data`        d x n, one sample per column; n >= 1.
+    /// - `components`  clusters asked for; in [1, n]. A cluster that loses all its samples gets the one
+    ///                 farthest from its own centre; fewer clusters come back only where the data have fewer
+    ///                 distinct samples.
+    /// - `options`     see there. A cluster of one sample becomes a Gaussian of the added variance.
+    /// - cost          O(d n components) per iteration, by matrix products.
+    [[nodiscard]] static mixture fit(const Eigen::Ref<const Eigen::MatrixXd>& data, Eigen::Index components,
+                                     const mixture_fit_options& options = {}) {
+        const Eigen::Index n = data.cols();
+        if (data.rows() < 1 || n < 1) {
+            throw std::invalid_argument("mixture::fit: need at least one sample of one element");
+        }
+        detail::require_finite(data, "mixture::fit: the data must be finite");
+        if (!(components >= 1 && components <= n)) {
+            throw std::invalid_argument("mixture::fit: components must lie in [1, number of samples]");
+        }
+        if (!(options.iterations >= 0)) {
+            throw std::invalid_argument("mixture::fit: iterations must not be negative");
+        }
+        const clusters found = cluster(data, components, options.iterations);
+        std::vector<double> weights;
+        std::vector<gaussian> gaussians;
+        for (const std::vector<Eigen::Index>& members : found) {
+            const Eigen::MatrixXd samples = data(Eigen::all, members);
+            weights.push_back(static_cast<double>(samples.cols()) / static_cast<double>(n));
+            gaussians.push_back(gaussian::fit(samples, options.each));
+        }
+        return {std::move(weights), std::move(gaussians)};
+    }
+
+    [[nodiscard]] Eigen::Index dimension() const { return components_.front().dimension(); }
+    [[nodiscard]] const std::vector<double>& weights() const { return weights_; }
+    [[nodiscard]] const std::vector<gaussian>& components() const { return components_; }
+
+    /// Mean of the data.
+    [[nodiscard]] Eigen::VectorXd mean() const {
+        Eigen::VectorXd sum = Eigen::VectorXd::Zero(dimension());
+        for (std::size_t c = 0; c < components_.size(); ++c) {
+            sum += weights_[c] * components_[c].mean();
+        }
+        return sum;
+    }
+
+    /// Covariance of the data, within and between components, d x d. - cost  O(components d^2 r).
+    [[nodiscard]] Eigen::MatrixXd covariance() const {
+        const Eigen::VectorXd centre = mean();
+        Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(dimension(), dimension());
+        for (std::size_t c = 0; c < components_.size(); ++c) {
+            const Eigen::VectorXd away = components_[c].mean() - centre;
+            sum += weights_[c] * (components_[c].covariance() + away * away.transpose());
+        }
+        return sum;
+    }
+
+    /// x0_hat = E[x0 | x] of each column of x.
+    [[nodiscard]] Eigen::MatrixXd denoise(const Eigen::Ref<const Eigen::MatrixXd>& x, const level& at) const {
+        detail::require_query(x, at, dimension(), "mixture");
+        if (at.sigma == 0.0) { return x / at.alpha; }
+        if (at.alpha == 0.0) { return mean().replicate(1, x.cols()); }
+        std::vector<affine_part> parts;
+        for (const gaussian& g : components_) {
+            const Eigen::VectorXd v = g.noisy_variances(at);
+            const double outside =
+                g.rank() < dimension() ? at.alpha * g.residual() / g.noisy_residual(at) : 0.0;
+            parts.push_back({(at.alpha * g.eigenvalues().array() / v.array() - outside).matrix(), outside});
+        }
+        return average(x, at, parts, offset::mean);
+    }
+
+    /// The gradient of the logarithm of the noisy density, `(alpha x0_hat - x) / sigma^2`, of each column of
+    /// x.
+    /// - errors  `std::invalid_argument` at sigma = 0 if a covariance is singular.
+    [[nodiscard]] Eigen::MatrixXd score(const Eigen::Ref<const Eigen::MatrixXd>& x, const level& at) const {
+        detail::require_query(x, at, dimension(), "mixture");
+        require_density(at);
+        std::vector<affine_part> parts;
+        for (const gaussian& g : components_) {
+            const double outside = g.rank() < dimension() ? -1.0 / g.noisy_residual(at) : 0.0;
+            parts.push_back({(-g.noisy_variances(at).array().inverse() - outside).matrix(), outside});
+        }
+        return average(x, at, parts, offset::none);
+    }
+
+    /// The logarithm of the noisy density at each column of x.
+    /// - errors  `std::invalid_argument` at sigma = 0 if a covariance is singular.
+    [[nodiscard]] Eigen::VectorXd log_density(const Eigen::Ref<const Eigen::MatrixXd>& x,
+                                              const level& at) const {
+        const Eigen::MatrixXd logs = joint_log_density(x, at);
+        const Eigen::RowVectorXd largest = logs.colwise().maxCoeff();
+        const Eigen::RowVectorXd sums = (logs.rowwise() - largest).array().exp().matrix().colwise().sum();
+        return (largest.array() + sums.array().log()).matrix().transpose();
+    }
+
+    /// The probability of each component given each column of x, a components x samples matrix; its columns
+    /// sum to 1.
+    /// - errors  `std::invalid_argument` at sigma = 0 if a covariance is singular.
+    [[nodiscard]] Eigen::MatrixXd responsibilities(const Eigen::Ref<const Eigen::MatrixXd>& x,
+                                                   const level& at) const {
+        Eigen::MatrixXd out = joint_log_density(x, at);
+        const Eigen::RowVectorXd largest = out.colwise().maxCoeff();
+        out = (out.rowwise() - largest).array().exp().matrix();
+        const Eigen::RowVectorXd sums = out.colwise().sum();
+        out.array().rowwise() /= sums.array();
+        return out;
+    }
+
+    /// The network: writes x0_hat of every sample of a tensor. `batch(x)` samples of `dimension()` elements
+    /// each.
+    template <cpu_tensor T>
+    void operator()(const T& x, const level& at, T& out) const {
+        detail::write_x0(*this, x, at, out, "mixture");
+    }
+
+private:
+    static constexpr double negligible =
+        -46.0;  // e^-46 = 1e-20: below the rounding of a sum of a thousand such terms
+    static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+
+    using clusters = std::vector<std::vector<Eigen::Index>>;
+
+    /// What one component says of x: `offset + U (along c) + across y`.
+    struct affine_part {
+        Eigen::VectorXd along;
+        double across;
+    };
+    enum class offset { mean, none };
+
+    void require_density(const level& at) const {
+        if (at.sigma > 0.0) { return; }
+        for (const gaussian& g : components_) {
+            if (!g.full_rank()) {
+                throw std::invalid_argument(
+                    "mixture: at sigma = 0 a singular covariance has no density and no score");
+            }
+        }
+    }
+
+    /// ln w_c + ln N(y; 0, ...), given `c = U^T y`.
+    [[nodiscard]] static Eigen::RowVectorXd log_joint(const gaussian& g, double log_peak,
+                                                      const Eigen::VectorXd& inverse_variances,
+                                                      double residual, const Eigen::MatrixXd& y,
+                                                      const Eigen::MatrixXd& c) {
+        Eigen::RowVectorXd squares = inverse_variances.transpose() * c.cwiseAbs2();
+        if (g.rank() == 0) {
+            squares = y.colwise().squaredNorm() / residual;
+        } else if (g.rank() < g.dimension()) {
+            const Eigen::MatrixXd outside = y - g.eigenvectors() * c;
+            squares += outside.colwise().squaredNorm() / residual;
+        }
+        return (log_peak - 0.5 * squares.array()).matrix();
+    }
+
+    [[nodiscard]] Eigen::MatrixXd joint_log_density(const Eigen::Ref<const Eigen::MatrixXd>& x,
+                                                    const level& at) const {
+        detail::require_query(x, at, dimension(), "mixture");
+        require_density(at);
+        Eigen::MatrixXd out(static_cast<Eigen::Index>(components_.size()), x.cols());
+        for (std::size_t k = 0; k < components_.size(); ++k) {
+            const gaussian& g = components_[k];
+            const Eigen::VectorXd inverse = g.noisy_variances(at).cwiseInverse();
+            const double log_peak = std::log(weights_[k]) + g.log_normaliser(at);
+            const double residual = g.noisy_residual(at);
+            const Eigen::MatrixXd y = x.colwise() - at.alpha * g.mean();
+            const Eigen::MatrixXd c = g.eigenvectors().transpose() * y;
+            out.row(static_cast<Eigen::Index>(k)) = log_joint(g, log_peak, inverse, residual, y, c);
+        }
+        return out;
+    }
+
+    /// The responsibility-weighted average of the components' parts: one pass over the components with the
+    /// largest exponent so far and the sum relative to it.
+    [[nodiscard]] Eigen::MatrixXd average(const Eigen::Ref<const Eigen::MatrixXd>& x, const level& at,
+                                          const std::vector<affine_part>& parts, offset add) const {
+        std::vector<Eigen::VectorXd> inverse;
+        std::vector<double> log_peak;
+        Eigen::Index work = 0;
+        for (std::size_t k = 0; k < components_.size(); ++k) {
+            inverse.emplace_back(components_[k].noisy_variances(at).cwiseInverse());
+            log_peak.push_back(std::log(weights_[k]) + components_[k].log_normaliser(at));
+            work += x.size() * (components_[k].rank() + 1);
+        }
+        Eigen::MatrixXd out(x.rows(), x.cols());
+        detail::for_each_block(x.cols(), work, [&](Eigen::Index first, Eigen::Index count) {
+            const Eigen::MatrixXd here = x.middleCols(first, count);
+            Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(x.rows(), count);
+            Eigen::RowVectorXd total = Eigen::RowVectorXd::Zero(count);
+            Eigen::RowVectorXd largest = Eigen::RowVectorXd::Constant(count, minus_infinity);
+            Eigen::MatrixXd y;
+            Eigen::MatrixXd c;
+            Eigen::MatrixXd part;
+            std::vector<Eigen::Index> active;
+            std::vector<double> share;
+            for (std::size_t k = 0; k < components_.size(); ++k) {
+                if (weights_[k] == 0.0) { continue; }
+                const gaussian& g = components_[k];
+                y = here.colwise() - at.alpha * g.mean();
+                c.noalias() = g.eigenvectors().transpose() * y;
+                const Eigen::RowVectorXd logs =
+                    log_joint(g, log_peak[k], inverse[k], g.noisy_residual(at), y, c);
+                active.clear();
+                share.clear();
+                for (Eigen::Index j = 0; j < count; ++j) {
+                    if (logs(j) - largest(j) < negligible) { continue; }
+                    if (logs(j) > largest(j)) {
+                        const double shrink = std::exp(largest(j) - logs(j));
+                        sum.col(j) *= shrink;
+                        total(j) *= shrink;
+                        largest(j) = logs(j);
+                    }
+                    active.push_back(j);
+                    share.push_back(std::exp(logs(j) - largest(j)));
+                    total(j) += share.back();
+                }
+                if (active.empty()) { continue; }
+                const auto used = static_cast<Eigen::Index>(active.size());
+                for (Eigen::Index a = 0; a < used; ++a) {  // to the front, in place: active[a] >= a
+                    c.col(a) = share[static_cast<std::size_t>(a)] *
+                               c.col(active[static_cast<std::size_t>(a)]).cwiseProduct(parts[k].along);
+                }
+                part.noalias() = g.eigenvectors() * c.leftCols(used);
+                for (Eigen::Index a = 0; a < used; ++a) {
+                    const Eigen::Index j = active[static_cast<std::size_t>(a)];
+                    const double s = share[static_cast<std::size_t>(a)];
+                    sum.col(j) += part.col(a);
+                    if (parts[k].across != 0.0) { sum.col(j) += (s * parts[k].across) * y.col(j); }
+                    if (add == offset::mean) { sum.col(j) += s * g.mean(); }
+                }
+            }
+            out.middleCols(first, count) = sum.array().rowwise() / total.array();
+        });
+        return out;
+    }
+
+    /// The clusters of k-means, none of them empty.
+    [[nodiscard]] static clusters cluster(const Eigen::Ref<const Eigen::MatrixXd>& data, Eigen::Index wanted,
+                                          int iterations) {
+        const Eigen::Index n = data.cols();
+        const Eigen::VectorXd middle = data.rowwise().mean();
+        const Eigen::MatrixXd samples = data.colwise() - middle;  // smaller numbers, more exact distances
+        Eigen::MatrixXd centres = farthest_samples(samples, wanted);
+        std::vector<Eigen::Index> owner;
+        clusters found;
+        for (int i = 0; i <= iterations; ++i) {
+            const std::vector<Eigen::Index> next = assign(samples, centres);
+            if (next == owner) { break; }
+            owner = next;
+            found.assign(static_cast<std::size_t>(centres.cols()), {});
+            for (Eigen::Index j = 0; j < n; ++j) {
+                found[static_cast<std::size_t>(owner[static_cast<std::size_t>(j)])].push_back(j);
+            }
+            for (std::size_t k = 0; k < found.size(); ++k) {
+                if (found[k].empty()) { continue; }
+                centres.col(static_cast<Eigen::Index>(k)) = samples(Eigen::all, found[k]).rowwise().mean();
+            }
+            if (i < iterations) { refill(samples, centres, found); }
+        }
+        std::erase_if(found, [](const std::vector<Eigen::Index>& members) { return members.empty(); });
+        return found;
+    }
+
+    [[nodiscard]] static Eigen::MatrixXd farthest_samples(const Eigen::MatrixXd& samples,
+                                                          Eigen::Index wanted) {
+        Eigen::MatrixXd chosen(samples.rows(), wanted);
+        Eigen::Index next = 0;
+        samples.colwise().squaredNorm().minCoeff(&next);
+        chosen.col(0) = samples.col(next);
+        Eigen::RowVectorXd nearest = (samples.colwise() - chosen.col(0)).colwise().squaredNorm();
+        for (Eigen::Index k = 1; k < wanted; ++k) {
+            if (!(nearest.maxCoeff(&next) > 0.0)) { return chosen.leftCols(k); }  // no other distinct sample
+            chosen.col(k) = samples.col(next);
+            nearest = nearest.cwiseMin((samples.colwise() - chosen.col(k)).colwise().squaredNorm());
+        }
+        return chosen;
+    }
+
+    /// The nearest centre of each sample; the first of equals.
+    [[nodiscard]] static std::vector<Eigen::Index> assign(const Eigen::MatrixXd& samples,
+                                                          const Eigen::MatrixXd& centres) {
+        const Eigen::VectorXd half = 0.5 * centres.colwise().squaredNorm().transpose();
+        std::vector<Eigen::Index> owner(static_cast<std::size_t>(samples.cols()));
+        detail::for_each_block(
+            samples.cols(), samples.size() * centres.cols(), [&](Eigen::Index first, Eigen::Index count) {
+                const Eigen::MatrixXd away =
+                    (-centres.transpose() * samples.middleCols(first, count)).colwise() + half;
+                for (Eigen::Index j = 0; j < count; ++j) {
+                    away.col(j).minCoeff(&owner[static_cast<std::size_t>(first + j)]);
+                }
+            });
+        return owner;
+    }
+
+    /// Moves the centre of every empty cluster to the sample farthest from its own centre; each sample at
+    /// most once.
+    static void refill(const Eigen::MatrixXd& samples, Eigen::MatrixXd& centres, const clusters& found) {
+        if (std::none_of(found.begin(), found.end(), [](const auto& members) { return members.empty(); })) {
+            return;
+        }
+        Eigen::RowVectorXd away = Eigen::RowVectorXd::Zero(samples.cols());
+        for (std::size_t k = 0; k < found.size(); ++k) {
+            for (const Eigen::Index j : found[k]) {
+                away(j) = (samples.col(j) - centres.col(static_cast<Eigen::Index>(k))).squaredNorm();
+            }
+        }
+        for (std::size_t k = 0; k < found.size(); ++k) {
+            if (!found[k].empty()) { continue; }
+            Eigen::Index farthest = 0;
+            if (!(away.maxCoeff(&farthest) > 0.0)) { return; }
+            centres.col(static_cast<Eigen::Index>(k)) = samples.col(farthest);
+            away(farthest) = 0.0;
+        }
+    }
+
+    std::vector<double> weights_;
+    std::vector<gaussian> components_;
+};
+
+}  // namespace tweedie::analytic
