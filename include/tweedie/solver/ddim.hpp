@@ -37,7 +37,8 @@ struct ddim {
             const auto [s, t] = p.step(i);
             const double h = log_snr_step(s, t);
             const double noise = eta * t.sigma * std::sqrt(-std::expm1(-2.0 * h));
-            const double direction = std::sqrt(t.sigma * t.sigma - noise * noise);  // of eps_hat
+            // of eps_hat: sqrt(sigma_t^2 - noise^2) without the cancellation at eta = 1
+            const double direction = t.sigma * std::sqrt((1.0 - eta) * (1.0 + eta) + eta * eta * std::exp(-2.0 * h));
 
             const linear_form x0 = p.data_prediction(x, s);
             // eps_hat = (x_s - alpha_s x0_hat) / sigma_s

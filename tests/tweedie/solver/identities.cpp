@@ -72,6 +72,17 @@ TEST_CASE("ddim with eta = 0 draws nothing, and eta tends to it", "[solver][ddim
     CHECK(tiny.noise_variance < 1e-15);
 }
 
+TEST_CASE("a long ancestral step keeps the digits of what little it keeps of x", "[solver][ddim][exact]") {
+    // eta = 1: x_t = (sigma_t^2 alpha_s / (sigma_s^2 alpha_t)) x_s + ..., the posterior mean of DDPM
+    const schedule::edm edm;
+    for (const double to : {20.0, 1.0, 1e-2, 1e-4}) {
+        const levels_t levels = {at(edm, 80.0), at(edm, to)};
+        const plan p = solver::ddim{.eta = 1.0}.plan(edm, levels);
+        CHECK_THAT(p.calls[0].then.rows[0].weights[0], WithinRel(to * to / 6400.0, same));
+        CHECK_THAT(p.calls[0].then.rows[0].weights[2], WithinRel(to * std::sqrt(1.0 - to * to / 6400.0), same));
+    }
+}
+
 TEST_CASE("unipc of order 1 without corrector is ddim, in data and in noise prediction", "[solver][unipc][identity]") {
     for (const named_schedule& s : all_schedules()) {
         for (const grid::final_level last : {grid::final_level::zero, grid::final_level::sigma_min}) {
