@@ -2,10 +2,10 @@
 
 // Symbols, histories, variables: what a solver writes its equations with.
 
-#include "../solver/checks.hpp"
-
 #include <tweedie/plan/linear_form.hpp>
 #include <tweedie/plan/writer.hpp>
+
+#include "../solver/checks.hpp"
 
 using namespace tweedie;
 
@@ -61,7 +61,8 @@ TEST_CASE("a history gives its newest values and refuses what it does not hold",
     CHECK(refusal([] { history<linear_form> none(0); }) == "history: depth must be at least 1");
 }
 
-TEST_CASE("a writer refuses unwritten variables, weights that are not finite, and a plan without a call", "[plan][writer][errors]") {
+TEST_CASE("a writer refuses unwritten variables, weights that are not finite, and a plan without a call",
+          "[plan][writer][errors]") {
     CHECK(refusal([] {
               plan_writer p("test", two_levels);
               plan_variable v = p.variable("old");
@@ -90,7 +91,8 @@ TEST_CASE("a memory of a plan keeps values, not what they were made of", "[plan]
     CHECK(m.size() == 0);
     CHECK(refusal([&] { static_cast<void>(m[0]); }) == "plan_writer: d is read before it was written");
     CHECK(refusal([&] { static_cast<void>(m[2]); }) == "plan_writer: d is read beyond its declared depth");
-    CHECK(refusal([&] { static_cast<void>(p.remember("d", 0)); }) == "plan_writer: the depth of d must be at least 1");
+    CHECK(refusal([&] { static_cast<void>(p.remember("d", 0)); }) ==
+          "plan_writer: the depth of d must be at least 1");
     m.push((x - p.data_prediction(x, far)) / 2.0);
     CHECK(m.size() == 1);
     CHECK(refusal([&] { static_cast<void>(m[1]); }) == "plan_writer: d is read before it was written");
@@ -150,9 +152,12 @@ TEST_CASE("the predictions of a writer are those of the schedule", "[plan][write
         return run_on_double(p.finish(write(p, x)), flow, start, two_humps);
     };
     const double eps = (start - s.alpha * x0) / s.sigma;
-    CHECK_THAT(value([&](plan_writer& p, plan_variable& x) { return p.data_prediction(x, s); }), WithinRel(x0, tol<double>::exact));
-    CHECK_THAT(value([&](plan_writer& p, plan_variable& x) { return p.noise_prediction(x, s); }), WithinRel(eps, tol<double>::exact));
-    CHECK_THAT(value([&](plan_writer& p, plan_variable& x) { return p.velocity(x, s, flow); }), WithinRel(eps - x0, tol<double>::exact));
+    CHECK_THAT(value([&](plan_writer& p, plan_variable& x) { return p.data_prediction(x, s); }),
+               WithinRel(x0, tol<double>::exact));
+    CHECK_THAT(value([&](plan_writer& p, plan_variable& x) { return p.noise_prediction(x, s); }),
+               WithinRel(eps, tol<double>::exact));
+    CHECK_THAT(value([&](plan_writer& p, plan_variable& x) { return p.velocity(x, s, flow); }),
+               WithinRel(eps - x0, tol<double>::exact));
 }
 
 TEST_CASE("plans are equal when every number is", "[plan]") {

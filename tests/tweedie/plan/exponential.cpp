@@ -12,13 +12,16 @@ namespace {
 template <class Function>
 double integral(const Function& f, double a, double b) {
     constexpr double node[] = {0.0, 0.5384693101056830910363144, 0.9061798459386639927976269};
-    constexpr double weight[] = {0.5688888888888888888888889, 0.4786286704993664680412915, 0.2369268850561890875142640};
+    constexpr double weight[] = {0.5688888888888888888888889, 0.4786286704993664680412915,
+                                 0.2369268850561890875142640};
     const double half = (b - a) / 128.0;
     double sum = 0.0;
     for (int panel = 0; panel < 64; ++panel) {
         const double middle = a + (2 * panel + 1) * half;
         sum += weight[0] * f(middle);
-        for (int k = 1; k < 3; ++k) { sum += weight[k] * (f(middle - half * node[k]) + f(middle + half * node[k])); }
+        for (int k = 1; k < 3; ++k) {
+            sum += weight[k] * (f(middle - half * node[k]) + f(middle + half * node[k]));
+        }
     }
     return sum * half;
 }
@@ -44,12 +47,16 @@ std::vector<double> solve(std::vector<std::vector<double>> a, std::vector<double
         std::swap(b[k], b[pivot]);
         for (std::size_t i = k + 1; i < n; ++i) {
             const double f = a[i][k] / a[k][k];
-            for (std::size_t j = k; j < n; ++j) { a[i][j] -= f * a[k][j]; }
+            for (std::size_t j = k; j < n; ++j) {
+                a[i][j] -= f * a[k][j];
+            }
             b[i] -= f * b[k];
         }
     }
     for (std::size_t k = n; k-- > 0;) {
-        for (std::size_t j = k + 1; j < n; ++j) { b[k] -= a[k][j] * b[j]; }
+        for (std::size_t j = k + 1; j < n; ++j) {
+            b[k] -= a[k][j] * b[j];
+        }
         b[k] /= a[k][k];
     }
     return b;
@@ -87,7 +94,8 @@ TEST_CASE("phi functions equal their integrals and their closed forms", "[plan][
         factorial = 1.0;
         for (int k = 0; k <= 6; ++k) {  // the recurrence z phi_(k+1) = phi_k - 1/k!, which is not used near 0
             if (k > 0) { factorial *= k; }
-            CHECK_THAT(z * phi(k + 1, z) + 1.0 / factorial, WithinRel(phi(k, z), 1e-13) || WithinAbs(phi(k, z), 1e-15));
+            CHECK_THAT(z * phi(k + 1, z) + 1.0 / factorial,
+                       WithinRel(phi(k, z), 1e-13) || WithinAbs(phi(k, z), 1e-15));
         }
     }
     double factorial = 1.0;
@@ -98,7 +106,8 @@ TEST_CASE("phi functions equal their integrals and their closed forms", "[plan][
     }
 }
 
-TEST_CASE("exponential weights are the integrals of Lagrange's polynomials against the kernel", "[plan][exponential][exact]") {
+TEST_CASE("exponential weights are the integrals of Lagrange's polynomials against the kernel",
+          "[plan][exponential][exact]") {
     for (const interval& i : intervals) {
         for (const double rate : {1.0, -1.0, 2.0, 0.25, 0.0}) {
             const std::vector<double> w = exponential_weights(i.nodes, i.from, i.to, rate);
@@ -133,9 +142,13 @@ TEST_CASE("exponential weights solve the moment conditions of UniPC", "[plan][ex
                 double factorial = 1.0;
                 for (std::size_t k = 0; k < p; ++k) {
                     factorial *= static_cast<double>(k + 1);
-                    const auto kernel = [&](double u) { return std::exp((1.0 - u) * z) * std::pow(u, static_cast<double>(k + 1)); };
+                    const auto kernel = [&](double u) {
+                        return std::exp((1.0 - u) * z) * std::pow(u, static_cast<double>(k + 1));
+                    };
                     right[k] = z * integral(kernel, 0.0, 1.0) / b;  // k! phi_(k+1) z / B
-                    for (std::size_t j = 0; j < p; ++j) { rows[k][j] = std::pow((i.nodes[j + 1] - i.from) / h, static_cast<double>(k)); }
+                    for (std::size_t j = 0; j < p; ++j) {
+                        rows[k][j] = std::pow((i.nodes[j + 1] - i.from) / h, static_cast<double>(k));
+                    }
                 }
                 const std::vector<double> a = solve(rows, right);
                 const std::vector<double> w = exponential_weights(i.nodes, i.from, i.to, rate);
@@ -167,8 +180,10 @@ TEST_CASE("exponential weights have exact limits and refuse what has none", "[pl
     CHECK(says(two, 0.0, not_a_number) == "exponential_weights: need from < to");
     CHECK(says(two, not_a_number, 1.0) == "exponential_weights: need from < to");
     CHECK(says(equal, 0.0, 1.0) == "exponential_weights: nodes must be distinct");
-    CHECK(says(two, 0.0, infinity) == "exponential_weights: several nodes need a finite interval and finite nodes");
-    CHECK(says(unknown, 0.0, 1.0) == "exponential_weights: several nodes need a finite interval and finite nodes");
+    CHECK(says(two, 0.0, infinity) ==
+          "exponential_weights: several nodes need a finite interval and finite nodes");
+    CHECK(says(unknown, 0.0, 1.0) ==
+          "exponential_weights: several nodes need a finite interval and finite nodes");
 }
 
 TEST_CASE("the step in half-log-SNR is exact at the ends", "[plan][log_snr_step]") {

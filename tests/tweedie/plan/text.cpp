@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 
+#include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/text.hpp>
 
 #include "../solver/checks.hpp"
-
-#include <tweedie/plan/fold.hpp>
 
 using namespace tweedie;
 
@@ -16,7 +15,8 @@ TEST_CASE("every plan reads back from its text to the bit", "[plan][text]") {
                 INFO(method.name << " on " << s.name);
                 const plan p = method.plan(s.schedule, levels);
                 CHECK(parse_plan(to_text(p)) == p);
-                for (const prediction_type& type : {prediction::epsilon, prediction::v, prediction::edm(0.5)}) {
+                for (const prediction_type& type :
+                     {prediction::epsilon, prediction::v, prediction::edm(0.5)}) {
                     const plan folded = fold(p, {type, s.schedule, {.time = condition::sigma_quarter_log}});
                     CHECK(parse_plan(to_text(folded)) == folded);
                     const plan kept = fold(p, {type, s.schedule}, output_column::data_prediction);
@@ -70,7 +70,8 @@ TEST_CASE("blank lines and the order of weights do not matter", "[plan][text]") 
 
 TEST_CASE("a text that is no plan is refused with its line", "[plan][text][errors]") {
     const std::string head = "tweedie plan 1\nsolver s\noutput x0_hat\nlevel 4 1 4\nlevel 1 1 1\n";
-    const std::string good = head + "start\n  r0 x = 1 r0\ncall r0 step 0 at 4 1 4\n  r0 x = 0.25 r0 + 0.75 out\n";
+    const std::string good =
+        head + "start\n  r0 x = 1 r0\ncall r0 step 0 at 4 1 4\n  r0 x = 0.25 r0 + 0.75 out\n";
     REQUIRE(parse_plan(good).calls.size() == 1);
     struct bad {
         std::string text, message;
@@ -87,14 +88,19 @@ TEST_CASE("a text that is no plan is refused with its line", "[plan][text][error
         {head + "call r0 step 0 at 4 1 4\n", "parse_plan: line 6: 'start' must come before the first call"},
         {head + "start\n  r1 x = 1 r0\n", "parse_plan: line 7: registers must be written in order"},
         {head + "start\n  r0 x 1 r0\n", "parse_plan: line 7: expected ' ='"},
-        {head + "start\n  r0 x = 1 r3\n", "parse_plan: line 7: a register, output or draw that does not exist there"},
-        {head + "start\n  r0 x = 1 out\n", "parse_plan: line 7: a register, output or draw that does not exist there"},
-        {head + "start\n  r0 x = 1 z0\n", "parse_plan: line 7: a register, output or draw that does not exist there"},
+        {head + "start\n  r0 x = 1 r3\n",
+         "parse_plan: line 7: a register, output or draw that does not exist there"},
+        {head + "start\n  r0 x = 1 out\n",
+         "parse_plan: line 7: a register, output or draw that does not exist there"},
+        {head + "start\n  r0 x = 1 z0\n",
+         "parse_plan: line 7: a register, output or draw that does not exist there"},
         {head + "start\n  r0 x = 1.5x r0\n", "parse_plan: line 7: expected a number, found '1.5x'"},
         {head + "start\n  r0 x = 1\n", "parse_plan: line 7: expected 'r' and a number"},
-        {head + "start\n  r0 x = 1 r0\ncall x step 0 at 4 1 4\n", "parse_plan: line 8: expected 'r' and a number"},
+        {head + "start\n  r0 x = 1 r0\ncall x step 0 at 4 1 4\n",
+         "parse_plan: line 8: expected 'r' and a number"},
         {head + "start\n  r0 x = 1 r0\ncall r0 stop 0 at 4 1 4\n", "parse_plan: line 8: expected 'step'"},
-        {head + "start\n  r0 x = 1 r0\ncall r0 step -1 at 4 1 4\n", "parse_plan: line 8: expected a number, found '-1'"},
+        {head + "start\n  r0 x = 1 r0\ncall r0 step -1 at 4 1 4\n",
+         "parse_plan: line 8: expected a number, found '-1'"},
         {good + "  asks 1 2 3\n", "parse_plan: line 10: expected a number, found ''"},
         {good + "  x0 1\n", "parse_plan: line 10: expected a number, found ''"},
     };

@@ -2,8 +2,6 @@
 
 // The recorded numbers of core_golden.json: a mixture of three anisotropic Gaussians in the plane, on EDM.
 
-#include "recorded.hpp"
-
 #include <tweedie/grid/karras.hpp>
 #include <tweedie/grid/log_snr.hpp>
 #include <tweedie/schedule/edm.hpp>
@@ -21,6 +19,8 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include "recorded.hpp"
 
 using namespace tweedie;
 
@@ -68,7 +68,9 @@ struct plane_mixture {
         for (std::size_t k = 0; k < logs.size(); ++k) {
             const double w = std::exp(logs[k] - largest);
             total += w;
-            for (std::size_t d = 0; d < 2; ++d) { sum[d] += w * estimates[k][d]; }
+            for (std::size_t d = 0; d < 2; ++d) {
+                sum[d] += w * estimates[k][d];
+            }
         }
         return {sum[0] / total, sum[1] / total};
     }
@@ -79,20 +81,23 @@ struct plane_mixture {
 TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solver]") {
     const nlohmann::json golden = reference("core_golden.json");
     const plane_mixture denoise(golden["problem"]);
-    const schedule::edm edm({.sigma_min = golden["problem"]["sigma_min"], .sigma_max = golden["problem"]["sigma_max"]});
+    const schedule::edm edm(
+        {.sigma_min = golden["problem"]["sigma_min"], .sigma_max = golden["problem"]["sigma_max"]});
     const convention data(prediction::x0, edm);
     const auto network = [&](const vec& x, const network_level& at) { return denoise(x, at.sigma); };
     const auto starts = golden["problem"]["xT"].get<std::vector<vec>>();
 
     SECTION("the denoiser") {
         for (const auto& point : golden["D_at"]) {
-            CHECK(relative_error(denoise(point["x"].get<vec>(), point["sigma"]), point["D"].get<vec>()) < tol<double>::exact);
+            CHECK(relative_error(denoise(point["x"].get<vec>(), point["sigma"]), point["D"].get<vec>()) <
+                  tol<double>::exact);
         }
     }
 
     SECTION("the exact flow") {
         // UniPC-3 is of order 4: its error here is far below that of the reference
-        const plan p = solver::unipc{}.plan(edm, grid::log_snr(edm, 4000, {.last = grid::final_level::sigma_min}));
+        const plan p =
+            solver::unipc{}.plan(edm, grid::log_snr(edm, 4000, {.last = grid::final_level::sigma_min}));
         for (std::size_t i = 0; i < starts.size(); ++i) {
             const vec end = run(p, {data, network, starts[i]}).end;
             CHECK(relative_error(end, golden["reference_rk4_20000"][i].get<vec>()) < tol<double>::reference);
@@ -101,14 +106,17 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
 
     SECTION("every solver at 5, 8 and 10 steps") {
         using bh = solver::unipc::variant;
-        const auto later = {"dpmpp3m_official_logsnr_lof", "dpmpp3m_fixedD2_logsnr_lof", "ipndm4_edm", "evodiff_code_lof"};
+        const auto later = {"dpmpp3m_official_logsnr_lof", "dpmpp3m_fixedD2_logsnr_lof", "ipndm4_edm",
+                            "evodiff_code_lof"};
         const auto teleported = golden["teleport"]["5.0"].get<std::vector<vec>>();
         tally count("core_golden.json");
         for (const int n : {5, 8, 10}) {
             const auto log_snr = grid::log_snr(edm, n, {.last = grid::final_level::sigma_min});
             const auto karras = grid::karras(edm, n, {.last = grid::final_level::sigma_min});
-            const auto log_snr_5 = grid::log_snr(edm, n, {.sigma_max = 5.0, .last = grid::final_level::sigma_min});
-            const auto karras_5 = grid::karras(edm, n, {.sigma_max = 5.0, .last = grid::final_level::sigma_min});
+            const auto log_snr_5 =
+                grid::log_snr(edm, n, {.sigma_max = 5.0, .last = grid::final_level::sigma_min});
+            const auto karras_5 =
+                grid::karras(edm, n, {.sigma_max = 5.0, .last = grid::final_level::sigma_min});
             const std::map<std::string, plan> plans = {
                 {"ddim_logsnr", solver::ddim{}.plan(edm, log_snr)},
                 {"dpmpp2m_logsnr_lof", solver::dpmpp_2m{}.plan(edm, log_snr)},
@@ -131,7 +139,8 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
                 double worst = 0.0;
                 for (std::size_t i = 0; i < starts.size(); ++i) {
                     const vec& start = name.starts_with("teleport5") ? teleported[i] : starts[i];
-                    worst = std::max(worst, relative_error(run(found->second, {data, network, start}).end, recorded[i].get<vec>()));
+                    worst = std::max(worst, relative_error(run(found->second, {data, network, start}).end,
+                                                           recorded[i].get<vec>()));
                 }
                 count.compared(name + "/n" + std::to_string(n), worst, tol<double>::identity);
             }

@@ -5,8 +5,6 @@
 // The noise levels are the recorded ones (where the network was called, and the last target), so that the solvers are tested
 // apart from the tables; `recorded_grids.cpp` makes the same levels with our schedules and grids.
 
-#include "recorded.hpp"
-
 #include <tweedie/schedule/edm.hpp>
 #include <tweedie/schedule/flow.hpp>
 #include <tweedie/schedule/trig.hpp>
@@ -25,6 +23,8 @@
 #include <string>
 #include <vector>
 
+#include "recorded.hpp"
+
 using namespace tweedie;
 using json = nlohmann::json;
 
@@ -36,18 +36,25 @@ enum class space { vp, ve, flow };
 bool starts_with(const json& word, const char* start) { return word.get<std::string>().starts_with(start); }
 
 space space_of(const json& c) {
-    if (starts_with(c["scheduler"], "FlowMatch") || c["config"].value("use_flow_sigmas", false)) { return space::flow; }
+    if (starts_with(c["scheduler"], "FlowMatch") || c["config"].value("use_flow_sigmas", false)) {
+        return space::flow;
+    }
     const std::string name = c["scheduler"];
-    if (name == "EulerDiscreteScheduler" || name == "HeunDiscreteScheduler" || name == "EDMEulerScheduler") { return space::ve; }
+    if (name == "EulerDiscreteScheduler" || name == "HeunDiscreteScheduler" || name == "EDMEulerScheduler") {
+        return space::ve;
+    }
     return space::vp;
 }
 
 /// A level from what was recorded; its time is that of `trig`, `edm` or `flow`, which have all levels of their kind.
 level level_of(space s, double alpha, double sigma) {
     switch (s) {
-        case space::vp: return {std::atan2(sigma, alpha), alpha, sigma};
-        case space::ve: return {sigma, 1.0, sigma};
-        case space::flow: break;
+        case space::vp:
+            return {std::atan2(sigma, alpha), alpha, sigma};
+        case space::ve:
+            return {sigma, 1.0, sigma};
+        case space::flow:
+            break;
     }
     return {sigma, alpha, sigma};
 }
@@ -60,9 +67,12 @@ level level_of(space s, double sigma) {
 
 any_schedule schedule_of(space s) {
     switch (s) {
-        case space::vp: return schedule::trig{};
-        case space::ve: return schedule::edm{};
-        case space::flow: break;
+        case space::vp:
+            return schedule::trig{};
+        case space::ve:
+            return schedule::edm{};
+        case space::flow:
+            break;
     }
     return schedule::flow{};
 }
@@ -71,8 +81,10 @@ any_schedule schedule_of(space s) {
 std::vector<level> levels_of(const json& c) {
     const space s = space_of(c);
     std::vector<level> out;
-    if (c.contains("sigmas")) {  // the whole list, from where the run started; Heun's has each level in between twice
-        const bool twice = starts_with(c["scheduler"], "Heun") || starts_with(c["scheduler"], "FlowMatchHeun");
+    if (c.contains(
+            "sigmas")) {  // the whole list, from where the run started; Heun's has each level in between twice
+        const bool twice =
+            starts_with(c["scheduler"], "Heun") || starts_with(c["scheduler"], "FlowMatchHeun");
         const vec sigmas = c["sigmas"].get<vec>();
         for (std::size_t i = c.value("t_start", std::size_t{0}); i < sigmas.size(); ++i) {
             if (twice && i % 2 == 0 && i > 0) { continue; }
@@ -80,7 +92,9 @@ std::vector<level> levels_of(const json& c) {
         }
         return out;
     }
-    for (std::size_t i = 0; i < c["call_alpha"].size(); ++i) { out.push_back(level_of(s, c["call_alpha"][i], c["call_sigma"][i])); }
+    for (std::size_t i = 0; i < c["call_alpha"].size(); ++i) {
+        out.push_back(level_of(s, c["call_alpha"][i], c["call_sigma"][i]));
+    }
     return out;
 }
 
@@ -88,7 +102,9 @@ std::vector<level> levels_of(const json& c) {
 convention convention_of(const json& c) {
     const space s = space_of(c);
     const std::string name = c["model"]["prediction"];
-    if (c["scheduler"] == "EDMEulerScheduler") { return {prediction::edm(c["config"].value("sigma_data", 0.5)), schedule::edm{}}; }
+    if (c["scheduler"] == "EDMEulerScheduler") {
+        return {prediction::edm(c["config"].value("sigma_data", 0.5)), schedule::edm{}};
+    }
     // VE classes feed x / sqrt(1 + sigma^2) to a network trained on VP; a recorded epsilon network is the same on both.
     const bool on_vp = s == space::ve && (name != "epsilon" || c["model"]["kind"] == "dummy");
     const any_schedule own = on_vp ? any_schedule(schedule::trig{}) : schedule_of(s);
@@ -106,7 +122,9 @@ network_law network_of(const json& c, const mixture& data) {
         return [times, call = std::size_t{0}](const vec& x, const network_level&) mutable {
             const double t = times.at(call++);
             vec out = x;
-            for (double& v : out) { v *= t / (t + 1.0); }
+            for (double& v : out) {
+                v *= t / (t + 1.0);
+            }
             return out;
         };
     }
@@ -116,7 +134,9 @@ network_law network_of(const json& c, const mixture& data) {
         return [=, &data](const vec& input, const network_level& at) {
             const double total = at.sigma * at.sigma + d * d;
             vec x = input;  // c_in x
-            for (double& v : x) { v *= std::sqrt(total); }
+            for (double& v : x) {
+                v *= std::sqrt(total);
+            }
             vec out = data.x0(x, 1.0, at.sigma);
             for (std::size_t i = 0; i < x.size(); ++i) {
                 out[i] = (out[i] - d * d / total * x[i]) / (at.sigma * d / std::sqrt(total));
@@ -138,22 +158,29 @@ bool repeats_last(const std::vector<level>& levels) {
     return n > 2 && std::abs(levels[n - 1].sigma - levels[n - 2].sigma) < 1e-12 * levels[n - 1].sigma;
 }
 
-constexpr const char* shorter = "up to the level the peer repeats at its end (its last network call changes nothing there)";
+constexpr const char* shorter =
+    "up to the level the peer repeats at its end (its last network call changes nothing there)";
 
 /// The largest error of a run against its record; `calls` outputs and `steps` states are compared.
-double compare(const json& c, const trajectory& t, std::size_t calls, std::size_t steps, std::size_t calls_per_step = 1) {
+double compare(const json& c, const trajectory& t, std::size_t calls, std::size_t steps,
+               std::size_t calls_per_step = 1) {
     double worst = 0.0;
     const auto outputs = c["model_out"].get<std::vector<vec>>();
     const auto x = c["x"].get<std::vector<vec>>();
     // EDM's v networks return the same with the other sign
-    const double sign = c["scheduler"] == "EDMEulerScheduler" && c["model"]["prediction"] == "v_prediction" ? -1.0 : 1.0;
+    const double sign =
+        c["scheduler"] == "EDMEulerScheduler" && c["model"]["prediction"] == "v_prediction" ? -1.0 : 1.0;
     if (t.outputs.size() != calls || t.states.size() != steps || outputs.size() < calls) { return 1.0; }
     for (std::size_t i = 0; i < calls; ++i) {
         vec out = t.outputs[i];
-        for (double& v : out) { v *= sign; }
+        for (double& v : out) {
+            v *= sign;
+        }
         worst = std::max(worst, relative_error(out, outputs[i]));
     }
-    for (std::size_t i = 1; i < steps; ++i) { worst = std::max(worst, relative_error(t.states[i], x[calls_per_step * i - 1])); }
+    for (std::size_t i = 1; i < steps; ++i) {
+        worst = std::max(worst, relative_error(t.states[i], x[calls_per_step * i - 1]));
+    }
     return std::max(worst, relative_error(t.end, x[calls - 1]));
 }
 
@@ -180,7 +207,8 @@ struct recorded_case {
     template <class Solver>
     [[nodiscard]] double error(const Solver& solver, std::size_t calls_per_step = 1) const {
         const std::size_t n = steps();
-        const std::size_t calls = calls_per_step * (n - (levels.back().sigma == 0.0 ? 1 : 0)) + (levels.back().sigma == 0.0 ? 1 : 0);
+        const std::size_t calls = calls_per_step * (n - (levels.back().sigma == 0.0 ? 1 : 0)) +
+                                  (levels.back().sigma == 0.0 ? 1 : 0);
         return compare(c, run(solver.plan(schedule(), levels), setup), calls, n, calls_per_step);
     }
 };
@@ -225,7 +253,8 @@ TEST_CASE("ddim gives the recorded runs of DDIMScheduler", "[reference][solver][
         bool targets_are_levels = true;
         for (std::size_t i = 0; i < times.size(); ++i) {
             const double target = times[i] - 1000 / n;
-            targets_are_levels = targets_are_levels && (i + 1 < times.size() ? target == times[i + 1] : target < 0.0);
+            targets_are_levels =
+                targets_are_levels && (i + 1 < times.size() ? target == times[i + 1] : target < 0.0);
         }
         if (targets_are_levels && !clips) {
             if (std::abs(clean.sigma - r.levels.back().sigma) < 1e-12) {
@@ -248,7 +277,8 @@ TEST_CASE("ddim gives the recorded runs of DDIMScheduler", "[reference][solver][
                 // The peer clips x0 and keeps the epsilon of the unclipped one: ours where nothing is clipped, and at sigma = 0.
                 const double clip = config.value("clip_sample_range", 1.0);
                 const vec x0 = data.x0(one.x, step[0].alpha, step[0].sigma);
-                const bool clipped = std::any_of(x0.begin(), x0.end(), [&](double v) { return std::abs(v) > clip; });
+                const bool clipped =
+                    std::any_of(x0.begin(), x0.end(), [&](double v) { return std::abs(v) > clip; });
                 one.clip = clip;
                 if (clipped && step[1].sigma > 0.0) {
                     one.x = c["x"][i].get<vec>();
@@ -262,15 +292,18 @@ TEST_CASE("ddim gives the recorded runs of DDIMScheduler", "[reference][solver][
             ++done;
         }
         REQUIRE(done > (clips ? 2U : times.size() - 1));
-        count.compared(r.id, worst, tolerance,
-                       clips ? "in the steps that clip nothing (the peer clips x0 and keeps the unclipped epsilon)"
-                             : "step by step, to the peer's targets (which are not its next timesteps)");
+        count.compared(
+            r.id, worst, tolerance,
+            clips ? "in the steps that clip nothing (the peer clips x0 and keeps the unclipped epsilon)"
+                  : "step by step, to the peer's targets (which are not its next timesteps)");
     });
 }
 
 TEST_CASE("euler gives the recorded runs of EulerDiscreteScheduler", "[reference][solver][euler]") {
     each_case("diffusers_euler.json", 24, [](const json& c, const mixture& data, tally& count) {
-        if (c["step_kwargs"].contains("s_churn")) { return count.left_out("churn: a stochastic sampler of a later issue"); }
+        if (c["step_kwargs"].contains("s_churn")) {
+            return count.left_out("churn: a stochastic sampler of a later issue");
+        }
         recorded_case r(c, data);
         const bool repeated = repeats_last(r.levels);
         if (repeated) { r.levels.pop_back(); }
@@ -288,7 +321,9 @@ TEST_CASE("heun gives the recorded runs of HeunDiscreteScheduler", "[reference][
 
 TEST_CASE("euler gives the recorded runs of FlowMatchEulerDiscreteScheduler", "[reference][solver][euler]") {
     each_case("diffusers_flow_match_euler.json", 14, [](const json& c, const mixture& data, tally& count) {
-        if (c["config"].value("stochastic_sampling", false)) { return count.left_out("stochastic_sampling: renoising, of a later issue"); }
+        if (c["config"].value("stochastic_sampling", false)) {
+            return count.left_out("stochastic_sampling: renoising, of a later issue");
+        }
         recorded_case r(c, data);
         count.compared(r.id, r.error(solver::euler{}), tolerance);
     });
@@ -296,7 +331,9 @@ TEST_CASE("euler gives the recorded runs of FlowMatchEulerDiscreteScheduler", "[
 
 TEST_CASE("heun gives the recorded runs of FlowMatchHeunDiscreteScheduler", "[reference][solver][heun]") {
     each_case("diffusers_flow_match_heun.json", 3, [](const json& c, const mixture& data, tally& count) {
-        if (c["step_kwargs"].contains("s_churn")) { return count.left_out("churn: a stochastic sampler of a later issue"); }
+        if (c["step_kwargs"].contains("s_churn")) {
+            return count.left_out("churn: a stochastic sampler of a later issue");
+        }
         recorded_case r(c, data);
         count.compared(r.id, r.error(solver::heun{}, 2), tolerance);
     });
@@ -304,7 +341,9 @@ TEST_CASE("heun gives the recorded runs of FlowMatchHeunDiscreteScheduler", "[re
 
 TEST_CASE("euler gives the recorded runs of EDMEulerScheduler", "[reference][solver][euler]") {
     each_case("diffusers_edm_euler.json", 6, [](const json& c, const mixture& data, tally& count) {
-        if (c["step_kwargs"].contains("s_churn")) { return count.left_out("churn: a stochastic sampler of a later issue"); }
+        if (c["step_kwargs"].contains("s_churn")) {
+            return count.left_out("churn: a stochastic sampler of a later issue");
+        }
         recorded_case r(c, data);
         const bool repeated = repeats_last(r.levels);
         if (repeated) { r.levels.pop_back(); }
@@ -312,7 +351,8 @@ TEST_CASE("euler gives the recorded runs of EDMEulerScheduler", "[reference][sol
     });
 }
 
-TEST_CASE("ddim, dpmpp_2m and unipc give the recorded runs of DPMSolverMultistepScheduler", "[reference][solver][dpmpp_2m]") {
+TEST_CASE("ddim, dpmpp_2m and unipc give the recorded runs of DPMSolverMultistepScheduler",
+          "[reference][solver][dpmpp_2m]") {
     each_case("diffusers_dpmsolver_multistep.json", 70, [](const json& c, const mixture& data, tally& count) {
         const json& config = c["config"];
         const std::string algorithm = config.value("algorithm_type", "dpmsolver++");
@@ -321,12 +361,17 @@ TEST_CASE("ddim, dpmpp_2m and unipc give the recorded runs of DPMSolverMultistep
         if (order > 2) { return count.left_out("order 3: of a later issue"); }
         if (config.value("thresholding", false)) { return count.left_out("thresholding: of a later issue"); }
         const bool sde = algorithm == "sde-dpmsolver++" && order == 1;  // is ancestral DDIM
-        if (algorithm.starts_with("sde") && !sde) { return count.left_out("sde variants of order 2 or in noise prediction: of a later issue"); }
-        if (algorithm == "dpmsolver" && order == 2 && taylor) { return count.left_out("dpmsolver order 2, heun type, in noise prediction: of a later issue"); }
+        if (algorithm.starts_with("sde") && !sde) {
+            return count.left_out("sde variants of order 2 or in noise prediction: of a later issue");
+        }
+        if (algorithm == "dpmsolver" && order == 2 && taylor) {
+            return count.left_out("dpmsolver order 2, heun type, in noise prediction: of a later issue");
+        }
 
         recorded_case r(c, data);
         const bool zero = r.levels.back().sigma == 0.0;
-        bool lower_final = config.value("euler_at_final", false) || (config.value("lower_order_final", true) && c["timesteps"].size() < 15) || zero;
+        bool lower_final = config.value("euler_at_final", false) ||
+                           (config.value("lower_order_final", true) && c["timesteps"].size() < 15) || zero;
         const bool repeated = repeats_last(r.levels);
         if (repeated) {
             r.levels.pop_back();
@@ -338,11 +383,16 @@ TEST_CASE("ddim, dpmpp_2m and unipc give the recorded runs of DPMSolverMultistep
             return count.compared(r.id, r.error(solver::ddim{.eta = sde ? 1.0 : 0.0}), tolerance, how);
         }
         if (algorithm == "dpmsolver") {
-            const solver::unipc noise{.order = 2, .predicts = solver::unipc::form::noise, .corrector = false, .lower_order_final = lower_final};
-            return count.compared(r.id, r.error(noise), tolerance, "dpmsolver (noise prediction) order 2, as UniP-2");
+            const solver::unipc noise{.order = 2,
+                                      .predicts = solver::unipc::form::noise,
+                                      .corrector = false,
+                                      .lower_order_final = lower_final};
+            return count.compared(r.id, r.error(noise), tolerance,
+                                  "dpmsolver (noise prediction) order 2, as UniP-2");
         }
         using difference = solver::dpmpp_2m::difference;
-        const solver::dpmpp_2m two{.variant = taylor ? difference::taylor : difference::midpoint, .lower_order_final = lower_final};
+        const solver::dpmpp_2m two{.variant = taylor ? difference::taylor : difference::midpoint,
+                                   .lower_order_final = lower_final};
         count.compared(r.id, r.error(two), tolerance, how);
     });
 }
@@ -354,8 +404,10 @@ TEST_CASE("unipc gives the recorded runs of UniPCMultistepScheduler", "[referenc
         recorded_case r(c, data);
         solver::unipc method;
         method.order = config.value("solver_order", std::size_t{2});
-        method.b = config.value("solver_type", "bh2") == "bh1" ? solver::unipc::variant::bh1 : solver::unipc::variant::bh2;
-        method.predicts = config.value("predict_x0", true) ? solver::unipc::form::data : solver::unipc::form::noise;
+        method.b = config.value("solver_type", "bh2") == "bh1" ? solver::unipc::variant::bh1
+                                                               : solver::unipc::variant::bh2;
+        method.predicts =
+            config.value("predict_x0", true) ? solver::unipc::form::data : solver::unipc::form::noise;
         method.uncorrected = config.value("disable_corrector", std::vector<std::size_t>{});
         method.lower_order_final = config.value("lower_order_final", true);
         if (!repeats_last(r.levels)) { return count.compared(r.id, r.error(method), tolerance); }
@@ -368,8 +420,12 @@ TEST_CASE("unipc gives the recorded runs of UniPCMultistepScheduler", "[referenc
         const trajectory t = run(method.plan(r.schedule(), r.levels), r.setup);
         const bool all = !lowers || method.order <= 2;
         double worst = 0.0;
-        for (std::size_t i = 0; i < n; ++i) { worst = std::max(worst, relative_error(t.outputs[i], c["model_out"][i].get<vec>())); }
-        for (std::size_t i = 1; i < n; ++i) { worst = std::max(worst, relative_error(t.states[i], c["x"][i - 1].get<vec>())); }
+        for (std::size_t i = 0; i < n; ++i) {
+            worst = std::max(worst, relative_error(t.outputs[i], c["model_out"][i].get<vec>()));
+        }
+        for (std::size_t i = 1; i < n; ++i) {
+            worst = std::max(worst, relative_error(t.states[i], c["x"][i - 1].get<vec>()));
+        }
         if (all) { worst = std::max(worst, relative_error(t.end, c["x"][n - 1].get<vec>())); }
         count.compared(r.id, worst, tolerance, shorter);
     });

@@ -2,8 +2,6 @@
 
 // Recorded runs of the methods' own repositories: UniPC, k-diffusion, EDM.
 
-#include "recorded.hpp"
-
 #include <tweedie/grid/log_snr.hpp>
 #include <tweedie/grid/uniform.hpp>
 #include <tweedie/schedule/discrete.hpp>
@@ -25,6 +23,8 @@
 #include <string>
 #include <vector>
 
+#include "recorded.hpp"
+
 using namespace tweedie;
 using json = nlohmann::json;
 
@@ -36,7 +36,9 @@ constexpr double tolerance = tol<double>::reference;
 double worst_of(const std::vector<vec>& found, const json& recorded) {
     if (found.size() != recorded.size()) { return 1.0; }
     double worst = 0.0;
-    for (std::size_t i = 0; i < found.size(); ++i) { worst = std::max(worst, relative_error(found[i], recorded[i].get<vec>())); }
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        worst = std::max(worst, relative_error(found[i], recorded[i].get<vec>()));
+    }
     return worst;
 }
 
@@ -50,13 +52,17 @@ public:
     table_1(noise_level noise, scaling scale, double beta_d, double beta_min)
         : noise_(noise), scaling_(scale), beta_d_(beta_d), beta_min_(beta_min) {}
 
-    [[nodiscard]] double alpha(double t) const { return scaling_ == scaling::vp ? 1.0 / std::hypot(1.0, level_(t)) : 1.0; }
+    [[nodiscard]] double alpha(double t) const {
+        return scaling_ == scaling::vp ? 1.0 / std::hypot(1.0, level_(t)) : 1.0;
+    }
     [[nodiscard]] double sigma(double t) const { return alpha(t) * level_(t); }
     [[nodiscard]] double alpha_rate(double t) const {
         const double s = alpha(t);
         return scaling_ == scaling::vp ? -level_(t) * rate_(t) * s * s * s : 0.0;
     }
-    [[nodiscard]] double sigma_rate(double t) const { return alpha_rate(t) * level_(t) + alpha(t) * rate_(t); }
+    [[nodiscard]] double sigma_rate(double t) const {
+        return alpha_rate(t) * level_(t) + alpha(t) * rate_(t);
+    }
     [[nodiscard]] double half_log_snr(double t) const { return -std::log(level_(t)); }
     [[nodiscard]] double time_at(double half_log_snr) const { return time_of(std::exp(-half_log_snr)); }
     [[nodiscard]] time_range range() const { return {time_of(80.0), time_of(0.002)}; }
@@ -64,7 +70,8 @@ public:
     [[nodiscard]] double time_of(double level) const {
         if (noise_ == noise_level::ve) { return level * level; }
         if (noise_ == noise_level::linear) { return level; }
-        return (std::sqrt(beta_min_ * beta_min_ + 2.0 * beta_d_ * std::log1p(level * level)) - beta_min_) / beta_d_;
+        return (std::sqrt(beta_min_ * beta_min_ + 2.0 * beta_d_ * std::log1p(level * level)) - beta_min_) /
+               beta_d_;
     }
 
 private:
@@ -114,14 +121,21 @@ TEST_CASE("unipc gives the recorded runs of its own repository", "[reference][so
         levels.push_back(last);
         solver::unipc method;
         method.order = options["order"];
-        method.b = c.value("variant", "bh2") == "bh1" ? solver::unipc::variant::bh1 : solver::unipc::variant::bh2;
-        method.predicts = c.value("algorithm_type", "data_prediction") == "noise_prediction" ? solver::unipc::form::noise : solver::unipc::form::data;
+        method.b =
+            c.value("variant", "bh2") == "bh1" ? solver::unipc::variant::bh1 : solver::unipc::variant::bh2;
+        method.predicts = c.value("algorithm_type", "data_prediction") == "noise_prediction"
+                              ? solver::unipc::form::noise
+                              : solver::unipc::form::data;
         method.lower_order_final = options.value("lower_order_final", true);
-        const run_setup setup{{prediction::epsilon, schedule::trig{}},
-                              [&](const vec& x, const network_level& l) { return data.eps(x, l.alpha, l.sigma); },
-                              c["x_init"].get<vec>()};
+        const run_setup setup{
+            {prediction::epsilon, schedule::trig{}},
+            [&](const vec& x, const network_level& l) { return data.eps(x, l.alpha, l.sigma); },
+            c["x_init"].get<vec>()};
         const trajectory t = run(method.plan(schedule::trig{}, levels), setup);
-        count.compared(c["id"], std::max(worst_of(t.outputs, c["model_out"]), relative_error(t.end, c["x_final"].get<vec>())), tolerance);
+        count.compared(
+            c["id"],
+            std::max(worst_of(t.outputs, c["model_out"]), relative_error(t.end, c["x_final"].get<vec>())),
+            tolerance);
     }
     WARN(count.summary());
     CHECK(count.cases() == recorded["cases"].size());
@@ -145,7 +159,9 @@ TEST_CASE("euler, heun, dpmpp_2m and ddim give the recorded runs of k-diffusion"
             continue;
         }
         std::vector<level> levels;
-        for (const double s : c["sigmas"].get<vec>()) { levels.push_back({s, 1.0, s}); }
+        for (const double s : c["sigmas"].get<vec>()) {
+            levels.push_back({s, 1.0, s});
+        }
         run_setup setup{{prediction::x0, edm},
                         [&](const vec& x, const network_level& l) { return data.x0(x, l.alpha, l.sigma); },
                         c["x_init"].get<vec>()};
@@ -177,7 +193,8 @@ TEST_CASE("euler, heun, dpmpp_2m and ddim give the recorded runs of k-diffusion"
     REQUIRE(count.matched() >= 20);
 }
 
-TEST_CASE("euler and heun give the recorded runs of EDM, on any schedule", "[reference][solver][euler][heun]") {
+TEST_CASE("euler and heun give the recorded runs of EDM, on any schedule",
+          "[reference][solver][euler][heun]") {
     const json recorded = reference("official_edm.json");
     const mixture data(recorded["meta"]["gmm"]);
     tally count("official_edm.json");
@@ -206,22 +223,33 @@ TEST_CASE("euler and heun give the recorded runs of EDM, on any schedule", "[ref
         const table_1 schedule(noise == "vp"   ? table_1::noise_level::vp
                                : noise == "ve" ? table_1::noise_level::ve
                                                : table_1::noise_level::linear,
-                               scaling == "vp" ? table_1::scaling::vp : table_1::scaling::none, beta_d, beta_min);
+                               scaling == "vp" ? table_1::scaling::vp : table_1::scaling::none, beta_d,
+                               beta_min);
         std::vector<level> levels;
         const vec calls = c["call_sigma"].get<vec>();
-        for (std::size_t i = 0; i < calls.size(); i += i == 0 || !heun ? 1 : 2) { levels.push_back(at(schedule, schedule.time_of(calls[i]))); }
+        for (std::size_t i = 0; i < calls.size(); i += i == 0 || !heun ? 1 : 2) {
+            levels.push_back(at(schedule, schedule.time_of(calls[i])));
+        }
         levels.push_back({0.0, 1.0, 0.0});
         vec x = c["latents"].get<vec>();
-        for (double& v : x) { v *= levels[0].sigma; }
-        const run_setup setup{{prediction::x0, schedule}, [&](const vec& y, const network_level& l) { return data.x0(y, l.alpha, l.sigma); }, x};
+        for (double& v : x) {
+            v *= levels[0].sigma;
+        }
+        const run_setup setup{
+            {prediction::x0, schedule},
+            [&](const vec& y, const network_level& l) { return data.x0(y, l.alpha, l.sigma); },
+            x};
         const plan p = heun ? solver::heun{}.plan(schedule, levels) : solver::euler{}.plan(schedule, levels);
         const trajectory t = run(p, setup);
         const double outputs = worst_of(t.outputs, c["denoised"]);
         // On a curved schedule the peer's last step, to t = 0, is an extrapolation; ours lands on the data prediction.
         if (noise == "linear" && scaling == "none") {
-            count.compared(c["id"], std::max(outputs, relative_error(t.end, c["x_final"].get<vec>())), tolerance);
+            count.compared(c["id"], std::max(outputs, relative_error(t.end, c["x_final"].get<vec>())),
+                           tolerance);
         } else {
-            count.compared(c["id"], outputs, tolerance, "on other schedules of table 1, but for the last step (the peer extrapolates, ours lands on x0)");
+            count.compared(c["id"], outputs, tolerance,
+                           "on other schedules of table 1, but for the last step (the peer extrapolates, "
+                           "ours lands on x0)");
         }
     }
     WARN(count.summary());

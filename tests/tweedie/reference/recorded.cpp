@@ -27,7 +27,8 @@ mixture::posterior mixture::at(const vec& x, double alpha, double sigma) const {
             distance += u * u;
         }
         p.total.push_back(total);
-        p.responsibility.push_back(std::log(weights[k]) - 0.5 * static_cast<double>(x.size()) * std::log(total) -
+        p.responsibility.push_back(std::log(weights[k]) -
+                                   0.5 * static_cast<double>(x.size()) * std::log(total) -
                                    distance / (2.0 * total));
         largest = std::max(largest, p.responsibility.back());
     }
@@ -36,7 +37,9 @@ mixture::posterior mixture::at(const vec& x, double alpha, double sigma) const {
         r = std::exp(r - largest);
         sum += r;
     }
-    for (double& r : p.responsibility) { r /= sum; }
+    for (double& r : p.responsibility) {
+        r /= sum;
+    }
     return p;
 }
 
@@ -66,7 +69,9 @@ vec mixture::eps(const vec& x, double alpha, double sigma) const {
 vec mixture::blend(const vec& x, double alpha, double sigma, double a, double b) const {
     vec out = x0(x, alpha, sigma);
     const vec e = eps(x, alpha, sigma);
-    for (std::size_t d = 0; d < out.size(); ++d) { out[d] = a * out[d] + b * e[d]; }
+    for (std::size_t d = 0; d < out.size(); ++d) {
+        out[d] = a * out[d] + b * e[d];
+    }
     return out;
 }
 
@@ -85,9 +90,12 @@ trajectory run(const tweedie::plan& plan, const run_setup& setup) {
     tweedie::run_result result;
     if (setup.clip > 0.0) {
         const auto clamp = [&](vec& x0, const tweedie::level&) {
-            for (double& v : x0) { v = std::clamp(v, -setup.clip, setup.clip); }
+            for (double& v : x0) {
+                v = std::clamp(v, -setup.clip, setup.clip);
+            }
         };
-        result = tweedie::sample(plan, model, t.end, source, tweedie::hooks{.observe = watch, .transform = clamp});
+        result =
+            tweedie::sample(plan, model, t.end, source, tweedie::hooks{.observe = watch, .transform = clamp});
     } else {
         result = tweedie::sample(plan, model, t.end, source, tweedie::hooks{.observe = watch});
     }
@@ -112,7 +120,8 @@ tweedie::schedule::discrete table_of(const nlohmann::json& recorded) {
     using tweedie::schedule::discrete;
     const nlohmann::json& config = recorded.at("config");
     const std::string scheduler = recorded.at("scheduler");
-    const bool stable_diffusion = scheduler == "EulerDiscreteScheduler" || scheduler == "HeunDiscreteScheduler";
+    const bool stable_diffusion =
+        scheduler == "EulerDiscreteScheduler" || scheduler == "HeunDiscreteScheduler";
     const std::string kind = config.value("beta_schedule", "linear");
     const int levels = config.value("num_train_timesteps", 1000);
     const double start = config.value("beta_start", stable_diffusion ? 0.00085 : 0.0001);
@@ -157,10 +166,14 @@ void tally::left_out(const std::string& reason) {
 
 std::string tally::summary() const {
     std::ostringstream line;
-    line << file_ << ": " << matched_ << " of " << cases_ << " recorded runs matched, worst relative error " << worst_ << " ("
-         << worst_id_ << ")";
+    line << file_ << ": " << matched_ << " of " << cases_ << " recorded runs matched, worst relative error "
+         << worst_ << " (" << worst_id_ << ")";
     line << "\n    " << plain_ << " as they are";
-    for (const auto& [how, count] : special_) { line << "\n    " << count << " " << how; }
-    for (const auto& [reason, count] : reasons_) { line << "\n    " << count << " left out: " << reason; }
+    for (const auto& [how, count] : special_) {
+        line << "\n    " << count << " " << how;
+    }
+    for (const auto& [reason, count] : reasons_) {
+        line << "\n    " << count << " left out: " << reason;
+    }
     return line.str();
 }

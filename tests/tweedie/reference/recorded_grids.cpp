@@ -2,8 +2,6 @@
 
 // The noise levels of the recorded runs, made by our schedules and grids.
 
-#include "recorded.hpp"
-
 #include <tweedie/grid/custom.hpp>
 #include <tweedie/grid/discrete.hpp>
 #include <tweedie/grid/karras.hpp>
@@ -23,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "recorded.hpp"
+
 using namespace tweedie;
 using json = nlohmann::json;
 
@@ -37,7 +37,8 @@ struct made {
 };
 
 /// Karras or exponential levels between the ends of a table or of the recorded range, final level zero.
-std::vector<level> between(const std::string& kind, double sigma_max, double sigma_min, int steps, double rho = 7.0) {
+std::vector<level> between(const std::string& kind, double sigma_max, double sigma_min, int steps,
+                           double rho = 7.0) {
     const schedule::edm edm({.sigma_min = sigma_min, .sigma_max = sigma_max});
     return kind == "karras" ? grid::karras(edm, steps, {.rho = rho}) : grid::log_snr(edm, steps);
 }
@@ -52,8 +53,8 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
     const int steps = asked.value("num_inference_steps", 0);
 
     if (scheduler == "EDMEulerScheduler") {
-        return made{between(config.value("sigma_schedule", "karras"), config.value("sigma_max", 80.0), config.value("sigma_min", 0.002), steps,
-                            config.value("rho", 7.0))};
+        return made{between(config.value("sigma_schedule", "karras"), config.value("sigma_max", 80.0),
+                            config.value("sigma_min", 0.002), steps, config.value("rho", 7.0))};
     }
     if (scheduler.starts_with("FlowMatch")) {
         if (config.value("shift", 1.0) != 1.0 || config.value("use_dynamic_shifting", false)) {
@@ -63,12 +64,15 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
         return made{grid::uniform(schedule::flow{}, steps, {.sigma_min = 0.001 / 0.999})};
     }
     if (config.value("use_flow_sigmas", false)) {
-        if (config.value("flow_shift", 1.0) != 1.0 || config.value("use_dynamic_shifting", false) || asked.contains("sigmas")) {
+        if (config.value("flow_shift", 1.0) != 1.0 || config.value("use_dynamic_shifting", false) ||
+            asked.contains("sigmas")) {
             reason = "shifted flow: of a later issue";
             return std::nullopt;
         }
-        if (scheduler == "UniPCMultistepScheduler") {  // to 0.001 in `steps` steps, but the last one goes on to the clean level
-            std::vector<level> levels = grid::uniform(schedule::flow{}, steps, {.last = grid::final_level::sigma_min});
+        if (scheduler ==
+            "UniPCMultistepScheduler") {  // to 0.001 in `steps` steps, but the last one goes on to the clean level
+            std::vector<level> levels =
+                grid::uniform(schedule::flow{}, steps, {.last = grid::final_level::sigma_min});
             levels.back() = at(schedule::flow{}, 0.0);
             return made{levels};
         }
@@ -84,11 +88,15 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
         return made{between(kind, config.value("sigma_max", noise_to_signal(at(table, 999.0))),
                             config.value("sigma_min", noise_to_signal(at(table, 0.0))), steps)};
     }
-    if (asked.contains("sigmas")) { return made{grid::from_sigmas(schedule::edm{}, asked["sigmas"].get<vec>())}; }
+    if (asked.contains("sigmas")) {
+        return made{grid::from_sigmas(schedule::edm{}, asked["sigmas"].get<vec>())};
+    }
     vec times = c["timesteps"].get<vec>();
     if (scheduler == "HeunDiscreteScheduler") {  // each but the first is there twice
         vec once = {times[0]};
-        for (std::size_t i = 1; i < times.size(); i += 2) { once.push_back(times[i]); }
+        for (std::size_t i = 1; i < times.size(); i += 2) {
+            once.push_back(times[i]);
+        }
         times = once;
     }
     if (asked.contains("timesteps")) {
@@ -98,13 +106,19 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
     }
     const std::string spacing = config.value("timestep_spacing", ddim ? "leading" : "linspace");
     if (ve && spacing == "linspace") {
-        reason = "timesteps between the training levels, where the peer interpolates sigma linearly (ours: log-linearly)";
+        reason =
+            "timesteps between the training levels, where the peer interpolates sigma linearly (ours: "
+            "log-linearly)";
         return std::nullopt;
     }
     const grid::index_zero zero = ve || ddim ? grid::index_zero::visited : grid::index_zero::skipped;
     const bool to_sigma_min = config.value("final_sigmas_type", "zero") == "sigma_min";
     const grid::final_level last = to_sigma_min ? grid::final_level::sigma_min : grid::final_level::zero;
-    if (spacing == "leading") { return made{grid::leading(table, steps, {.offset = config.value("steps_offset", 0), .zero = zero, .last = last}), times}; }
+    if (spacing == "leading") {
+        return made{grid::leading(table, steps,
+                                  {.offset = config.value("steps_offset", 0), .zero = zero, .last = last}),
+                    times};
+    }
     if (spacing == "trailing") { return made{grid::trailing(table, steps, {.last = last}), times}; }
     return made{grid::linspace(table, steps, {.zero = zero, .last = last}), times};
 }
@@ -129,16 +143,18 @@ TEST_CASE("the grids give the noise levels of the recorded runs of diffusers", "
         const char* file;
         std::size_t least;
     };
-    for (const expected e : {expected{"diffusers_ddim.json", 42}, expected{"diffusers_euler.json", 16}, expected{"diffusers_heun.json", 10},
-                             expected{"diffusers_dpmsolver_multistep.json", 102}, expected{"diffusers_unipc_multistep.json", 81},
-                             expected{"diffusers_flow_match_euler.json", 3}, expected{"diffusers_flow_match_heun.json", 2},
-                             expected{"diffusers_edm_euler.json", 7}}) {
+    for (const expected e :
+         {expected{"diffusers_ddim.json", 42}, expected{"diffusers_euler.json", 16},
+          expected{"diffusers_heun.json", 10}, expected{"diffusers_dpmsolver_multistep.json", 102},
+          expected{"diffusers_unipc_multistep.json", 81}, expected{"diffusers_flow_match_euler.json", 3},
+          expected{"diffusers_flow_match_heun.json", 2}, expected{"diffusers_edm_euler.json", 7}}) {
         const json recorded = reference(e.file);
         tally count(std::string("levels of ") + e.file);
         for (const json& c : recorded["cases"]) {
             INFO(c["id"]);
             const std::string scheduler = c["scheduler"];
-            const bool flow = scheduler.starts_with("FlowMatch") || c["config"].value("use_flow_sigmas", false);
+            const bool flow =
+                scheduler.starts_with("FlowMatch") || c["config"].value("use_flow_sigmas", false);
             const bool heun = scheduler.find("Heun") != std::string::npos;
             std::string reason;
             const std::optional<made> ours = grid_of(c, reason);
@@ -147,12 +163,16 @@ TEST_CASE("the grids give the noise levels of the recorded runs of diffusers", "
                 continue;
             }
             std::vector<level> levels = ours->levels;
-            for (std::size_t i = 0; i < ours->times.size(); ++i) { CHECK(levels.at(i).t == ours->times[i]); }
+            for (std::size_t i = 0; i < ours->times.size(); ++i) {
+                CHECK(levels.at(i).t == ours->times[i]);
+            }
             if (c.contains("sigmas")) {
                 vec sigmas;
                 const vec list = c["sigmas"].get<vec>();
                 for (std::size_t i = 0; i < list.size(); ++i) {
-                    if (!(heun && i % 2 == 0 && i > 0)) { sigmas.push_back(flow ? list[i] / (1.0 - list[i]) : list[i]); }
+                    if (!(heun && i % 2 == 0 && i > 0)) {
+                        sigmas.push_back(flow ? list[i] / (1.0 - list[i]) : list[i]);
+                    }
                 }
                 const std::size_t n = sigmas.size();
                 const bool repeated = std::abs(sigmas[n - 1] - sigmas[n - 2]) < 1e-12 * sigmas[n - 1];
@@ -160,9 +180,11 @@ TEST_CASE("the grids give the noise levels of the recorded runs of diffusers", "
                     sigmas.pop_back();
                     levels.pop_back();
                 }
-                const char* how = repeated                      ? "without the level the peer repeats"
-                                  : levels.front().alpha == 0.0 ? "from exactly pure noise (most of the peer's classes start just below it)"
-                                                                         : "";
+                const char* how =
+                    repeated ? "without the level the peer repeats"
+                    : levels.front().alpha == 0.0
+                        ? "from exactly pure noise (most of the peer's classes start just below it)"
+                        : "";
                 count.compared(c["id"], worst_ratio(levels, sigmas), tol<double>::reference, how);
                 continue;
             }
@@ -175,7 +197,8 @@ TEST_CASE("the grids give the noise levels of the recorded runs of diffusers", "
             for (std::size_t i = 0; i < levels.size(); ++i) {
                 const double alpha = c["call_alpha"][i];
                 const double sigma = c["call_sigma"][i];
-                worst = std::max(worst, levels[i].alpha == alpha ? 0.0 : std::abs(levels[i].alpha / alpha - 1.0));
+                worst =
+                    std::max(worst, levels[i].alpha == alpha ? 0.0 : std::abs(levels[i].alpha / alpha - 1.0));
                 worst = std::max(worst, std::abs(levels[i].sigma / sigma - 1.0));
             }
             count.compared(c["id"], worst, tol<double>::reference);
@@ -186,7 +209,8 @@ TEST_CASE("the grids give the noise levels of the recorded runs of diffusers", "
     }
 }
 
-TEST_CASE("the grids give the noise levels of the recorded runs of k-diffusion and EDM", "[reference][grid]") {
+TEST_CASE("the grids give the noise levels of the recorded runs of k-diffusion and EDM",
+          "[reference][grid]") {
     const json k_diffusion = reference("official_k_diffusion.json");
     tally count("levels of official_k_diffusion.json");
     for (const json& c : k_diffusion["cases"]) {
@@ -201,7 +225,8 @@ TEST_CASE("the grids give the noise levels of the recorded runs of k-diffusion a
         const vec sigmas = c["sigmas"].get<vec>();
         std::vector<level> levels;
         if (name == "get_sigmas_karras" || name == "get_sigmas_exponential") {
-            levels = between(name.substr(11), kind["sigma_max"], kind["sigma_min"], steps, kind.value("rho", 7.0));
+            levels =
+                between(name.substr(11), kind["sigma_max"], kind["sigma_min"], steps, kind.value("rho", 7.0));
         } else if (name == "get_sigmas_vp") {
             const schedule::vp_linear vp;
             levels = grid::uniform(vp, steps, {.sigma_min = noise_to_signal(at(vp, 1e-3))});
@@ -218,7 +243,9 @@ TEST_CASE("the grids give the noise levels of the recorded runs of k-diffusion a
     const json edm = reference("official_edm.json");
     const vec calls = edm["cases"][0]["call_sigma"].get<vec>();
     vec sigmas = {calls[0]};
-    for (std::size_t i = 1; i < calls.size(); i += 2) { sigmas.push_back(calls[i]); }
+    for (std::size_t i = 1; i < calls.size(); i += 2) {
+        sigmas.push_back(calls[i]);
+    }
     sigmas.push_back(0.0);
     CHECK(worst_ratio(grid::karras(schedule::edm{}, 18), sigmas) < tol<double>::reference);
 }

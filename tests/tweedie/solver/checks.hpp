@@ -62,9 +62,11 @@ inline std::vector<named_schedule> all_schedules() {
 }
 
 /// A level of a schedule by its half-log-SNR, and a grid between two of them that has neither end of the schedule.
-inline levels_t interior_levels(const tweedie::any_schedule& schedule, int steps, double sigma_max = 20.0, double sigma_min = 0.05) {
-    return tweedie::grid::karras(schedule, steps,
-                                 {.sigma_max = sigma_max, .sigma_min = sigma_min, .last = tweedie::grid::final_level::sigma_min});
+inline levels_t interior_levels(const tweedie::any_schedule& schedule, int steps, double sigma_max = 20.0,
+                                double sigma_min = 0.05) {
+    return tweedie::grid::karras(
+        schedule, steps,
+        {.sigma_max = sigma_max, .sigma_min = sigma_min, .last = tweedie::grid::final_level::sigma_min});
 }
 
 struct named_solver {
@@ -74,33 +76,39 @@ struct named_solver {
 
 template <class Solver>
 named_solver as_named(std::string name, const Solver& solver) {
-    return {std::move(name), [solver](const tweedie::any_schedule& schedule, std::span<const tweedie::level> levels) {
+    return {std::move(name),
+            [solver](const tweedie::any_schedule& schedule, std::span<const tweedie::level> levels) {
                 return solver.plan(schedule, levels);
             }};
 }
 
 inline std::vector<named_solver> all_solvers() {
     namespace s = tweedie::solver;
-    std::vector<named_solver> out = {as_named("ddim", s::ddim{}),
-                                     as_named("ddim eta 0.5", s::ddim{.eta = 0.5}),
-                                     as_named("ddim eta 1", s::ddim{.eta = 1.0}),
-                                     as_named("euler", s::euler{}),
-                                     as_named("heun", s::heun{}),
-                                     as_named("dpmpp_2m", s::dpmpp_2m{}),
-                                     as_named("dpmpp_2m taylor", s::dpmpp_2m{.variant = s::dpmpp_2m::difference::taylor}),
-                                     as_named("dpmpp_2m full", s::dpmpp_2m{.lower_order_final = false})};
+    std::vector<named_solver> out = {
+        as_named("ddim", s::ddim{}),
+        as_named("ddim eta 0.5", s::ddim{.eta = 0.5}),
+        as_named("ddim eta 1", s::ddim{.eta = 1.0}),
+        as_named("euler", s::euler{}),
+        as_named("heun", s::heun{}),
+        as_named("dpmpp_2m", s::dpmpp_2m{}),
+        as_named("dpmpp_2m taylor", s::dpmpp_2m{.variant = s::dpmpp_2m::difference::taylor}),
+        as_named("dpmpp_2m full", s::dpmpp_2m{.lower_order_final = false})};
     for (const std::size_t order : {1U, 2U, 3U, 4U, 8U}) {
         for (const auto b : {s::unipc::variant::bh1, s::unipc::variant::bh2}) {
             for (const auto form : {s::unipc::form::data, s::unipc::form::noise}) {
                 for (const int lower : {0, 1}) {
-                    const s::unipc method{.order = order, .b = b, .predicts = form, .lower_order_final = lower == 1};
-                    out.push_back(as_named("unipc " + std::to_string(order) + (b == s::unipc::variant::bh1 ? " bh1" : " bh2") +
-                                               (form == s::unipc::form::data ? " data" : " noise") + (lower == 1 ? " lower" : ""),
+                    const s::unipc method{
+                        .order = order, .b = b, .predicts = form, .lower_order_final = lower == 1};
+                    out.push_back(as_named("unipc " + std::to_string(order) +
+                                               (b == s::unipc::variant::bh1 ? " bh1" : " bh2") +
+                                               (form == s::unipc::form::data ? " data" : " noise") +
+                                               (lower == 1 ? " lower" : ""),
                                            method));
                 }
             }
         }
-        out.push_back(as_named("unip " + std::to_string(order), s::unipc{.order = order, .corrector = false}));
+        out.push_back(
+            as_named("unip " + std::to_string(order), s::unipc{.order = order, .corrector = false}));
     }
     return out;
 }
@@ -113,14 +121,18 @@ inline double two_humps(double x, const tweedie::level& at) {
 }
 
 /// A start of the right size for a grid.
-inline double start_of(const levels_t& levels) { return 1.3 * std::hypot(levels.front().alpha, levels.front().sigma) - 0.2; }
+inline double start_of(const levels_t& levels) {
+    return 1.3 * std::hypot(levels.front().alpha, levels.front().sigma) - 0.2;
+}
 
 /// Runs a plan on a double with the data prediction `x0(x, level)`; `seen` gets the state at the start of each step.
 template <class Law>
 double run_on_double(const tweedie::plan& p, const tweedie::any_schedule& schedule, double x, const Law& x0,
                      std::vector<double>* seen = nullptr, std::vector<std::vector<double>> noise = {}) {
-    const tweedie::denoiser model([&](double y, const tweedie::network_level& at) { return x0(y, at); }, tweedie::prediction::x0, schedule);
-    const tweedie::injected_noise<double> source(tweedie::noise_record<double>{.elements = 1, .step = std::move(noise)});
+    const tweedie::denoiser model([&](double y, const tweedie::network_level& at) { return x0(y, at); },
+                                  tweedie::prediction::x0, schedule);
+    const tweedie::injected_noise<double> source(
+        tweedie::noise_record<double>{.elements = 1, .step = std::move(noise)});
     const auto watch = [&](const tweedie::observation<double>& o) {
         if (seen != nullptr) { seen->push_back(o.x); }
     };
@@ -135,7 +147,8 @@ inline double end_of(const tweedie::plan& p, const tweedie::any_schedule& schedu
 }
 
 /// Do two plans have the same calls and weights, up to `tolerance` relative to the largest weight of each pass?
-inline void check_same_passes(const tweedie::plan& a, const tweedie::plan& b, double tolerance, std::size_t first_call = 0) {
+inline void check_same_passes(const tweedie::plan& a, const tweedie::plan& b, double tolerance,
+                              std::size_t first_call = 0) {
     REQUIRE(a.calls.size() == b.calls.size());
     for (std::size_t k = first_call; k < a.calls.size(); ++k) {
         INFO("call " << k);

@@ -2,9 +2,9 @@
 
 // Solvers that must coincide.
 
-#include "checks.hpp"
-
 #include <tweedie/plan/analyze.hpp>
+
+#include "checks.hpp"
 
 using namespace tweedie;
 
@@ -17,7 +17,8 @@ constexpr double same = 1e-13;  // the same coefficients by another formula
 
 }  // namespace
 
-TEST_CASE("one heun step to sigma = 0 is one euler step, and both land on the data prediction", "[solver][heun][identity]") {
+TEST_CASE("one heun step to sigma = 0 is one euler step, and both land on the data prediction",
+          "[solver][heun][identity]") {
     for (const named_schedule& s : all_schedules()) {
         INFO(s.name);
         const levels_t levels = grid::karras(s.schedule, 1);
@@ -45,7 +46,8 @@ TEST_CASE("the first step of dpmpp_2m is ddim", "[solver][dpmpp_2m][identity]") 
     }
 }
 
-TEST_CASE("ddim is euler where sigma / alpha is the schedule's time, and on straight paths", "[solver][ddim][euler][identity]") {
+TEST_CASE("ddim is euler where sigma / alpha is the schedule's time, and on straight paths",
+          "[solver][ddim][euler][identity]") {
     for (const named_schedule& s : all_schedules()) {
         for (const grid::final_level last : {grid::final_level::zero, grid::final_level::sigma_min}) {
             INFO(s.name);
@@ -79,19 +81,24 @@ TEST_CASE("a long ancestral step keeps the digits of what little it keeps of x",
         const levels_t levels = {at(edm, 80.0), at(edm, to)};
         const plan p = solver::ddim{.eta = 1.0}.plan(edm, levels);
         CHECK_THAT(p.calls[0].then.rows[0].weights[0], WithinRel(to * to / 6400.0, same));
-        CHECK_THAT(p.calls[0].then.rows[0].weights[2], WithinRel(to * std::sqrt(1.0 - to * to / 6400.0), same));
+        CHECK_THAT(p.calls[0].then.rows[0].weights[2],
+                   WithinRel(to * std::sqrt(1.0 - to * to / 6400.0), same));
     }
 }
 
-TEST_CASE("unipc of order 1 without corrector is ddim, in data and in noise prediction", "[solver][unipc][identity]") {
+TEST_CASE("unipc of order 1 without corrector is ddim, in data and in noise prediction",
+          "[solver][unipc][identity]") {
     for (const named_schedule& s : all_schedules()) {
         for (const grid::final_level last : {grid::final_level::zero, grid::final_level::sigma_min}) {
             INFO(s.name);
             const levels_t levels = grid::log_snr(s.schedule, 6, {.sigma_max = 20.0, .last = last});
             const plan ddim = solver::ddim{}.plan(s.schedule, levels);
             for (const bh b : {bh::bh1, bh::bh2}) {
-                const plan data = solver::unipc{.order = 1, .b = b, .corrector = false}.plan(s.schedule, levels);
-                const plan noise = solver::unipc{.order = 1, .b = b, .predicts = form::noise, .corrector = false}.plan(s.schedule, levels);
+                const plan data =
+                    solver::unipc{.order = 1, .b = b, .corrector = false}.plan(s.schedule, levels);
+                const plan noise =
+                    solver::unipc{.order = 1, .b = b, .predicts = form::noise, .corrector = false}.plan(
+                        s.schedule, levels);
                 check_same_passes(data, ddim, same);
                 check_same_passes(noise, data, same);
             }
@@ -105,7 +112,8 @@ TEST_CASE("UniP-2 with bh2 is the midpoint form of dpmpp_2m", "[solver][unipc][d
         const levels_t levels = interior_levels(s.schedule, 8);
         for (const bool lower : {false, true}) {
             const plan two = solver::dpmpp_2m{.lower_order_final = lower}.plan(s.schedule, levels);
-            const plan uni = solver::unipc{.order = 2, .corrector = false, .lower_order_final = lower}.plan(s.schedule, levels);
+            const plan uni = solver::unipc{.order = 2, .corrector = false, .lower_order_final = lower}.plan(
+                s.schedule, levels);
             check_same_passes(uni, two, same);
         }
     }
@@ -117,7 +125,9 @@ TEST_CASE("bh1 and bh2 are one method wherever the paper's system is solved", "[
         for (const std::size_t order : {3U, 4U, 5U}) {
             INFO(s.name << ", order " << order);
             const auto method = [&](bh b, bool corrector) {
-                return solver::unipc{.order = order, .b = b, .corrector = corrector, .lower_order_final = false}.plan(s.schedule, levels);
+                return solver::unipc{
+                    .order = order, .b = b, .corrector = corrector, .lower_order_final = false}
+                    .plan(s.schedule, levels);
             };
             // the shortcuts: UniP-2 on step 1, UniC-1 after it; a pass is written in the registers of the pass before
             check_same_passes(method(bh::bh1, false), method(bh::bh2, false), 0.0, 2);
@@ -135,7 +145,8 @@ TEST_CASE("a corrector that is switched off on every step is no corrector", "[so
     CHECK(solver::unipc{.uncorrected = {0, 1, 2}}.plan(vp, levels).calls != off.calls);
 }
 
-TEST_CASE("solvers that see x and the levels only do not depend on the schedule's scaling", "[solver][identity]") {
+TEST_CASE("solvers that see x and the levels only do not depend on the schedule's scaling",
+          "[solver][identity]") {
     // x / alpha at equal sigma / alpha obeys the same equations on every schedule; euler and heun step in the schedule's time instead
     const schedule::edm edm;
     const levels_t plain = interior_levels(edm, 7);

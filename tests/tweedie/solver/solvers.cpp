@@ -2,10 +2,10 @@
 
 // What every solver must do on every schedule: finite plans, declared costs, refusals.
 
-#include "checks.hpp"
-
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/plan/analyze.hpp>
+
+#include "checks.hpp"
 
 using namespace tweedie;
 
@@ -16,17 +16,23 @@ void check_valid(const plan& p, const levels_t& levels) {
     bool finite = true;
     const auto look = [&](const plan_pass& pass) {
         for (const plan_row& row : pass.rows) {
-            for (const double w : row.weights) { finite = finite && std::isfinite(w); }
+            for (const double w : row.weights) {
+                finite = finite && std::isfinite(w);
+            }
         }
     };
     look(p.start);
-    for (const plan_call& call : p.calls) { look(call.then); }
+    for (const plan_call& call : p.calls) {
+        look(call.then);
+    }
     CHECK(finite);
     CHECK(p.levels == levels);
     REQUIRE(!p.calls.empty());
     CHECK(p.calls.front().at == levels.front());
     CHECK(p.calls.back().then.rows.size() == 1);
-    for (const plan_call& call : p.calls) { CHECK(call.at.sigma > 0.0); }
+    for (const plan_call& call : p.calls) {
+        CHECK(call.at.sigma > 0.0);
+    }
     const transfer t = analyze(p, 0.5);
     CHECK((std::isfinite(t.start) && std::isfinite(t.mean) && std::isfinite(t.noise_variance)));
 }
@@ -35,26 +41,34 @@ bool contains(const std::string& text, const char* part) { return text.find(part
 
 }  // namespace
 
-TEST_CASE("every solver plans every schedule at 1, 2, 3 and 7 steps, to zero and to sigma_min, without NaN", "[solver][plan]") {
+TEST_CASE("every solver plans every schedule at 1, 2, 3 and 7 steps, to zero and to sigma_min, without NaN",
+          "[solver][plan]") {
     std::size_t plans = 0;
     std::size_t refused = 0;
     for (const named_schedule& s : all_schedules()) {
         for (const int steps : {1, 2, 3, 7}) {
             for (const grid::final_level last : {grid::final_level::zero, grid::final_level::sigma_min}) {
                 const levels_t whole = grid::karras(s.schedule, steps, {.last = last});
-                const levels_t middle = grid::from(s.schedule, grid::karras(s.schedule, steps + 1, {.last = last}), 3.0);
+                const levels_t middle =
+                    grid::from(s.schedule, grid::karras(s.schedule, steps + 1, {.last = last}), 3.0);
                 for (const levels_t& levels : {whole, middle}) {
                     for (const named_solver& solver : all_solvers()) {
-                        INFO(solver.name << " on " << s.name << ", " << levels.size() - 1 << " steps, to sigma " << levels.back().sigma);
+                        INFO(solver.name << " on " << s.name << ", " << levels.size() - 1
+                                         << " steps, to sigma " << levels.back().sigma);
                         const bool pure_noise = levels.front().alpha == 0.0;
                         // what cannot be: epsilon says nothing at alpha = 0, and the time of a zero-SNR table is infinitely steep there
                         const bool no_epsilon = pure_noise && contains(solver.name, "noise");
-                        const bool steep = pure_noise && contains(s.name, "zero") && (solver.name == "euler" || solver.name == "heun") &&
+                        const bool steep = pure_noise && contains(s.name, "zero") &&
+                                           (solver.name == "euler" || solver.name == "heun") &&
                                            levels[1].sigma > 0.0;
                         if (no_epsilon || steep) {
-                            const std::string message = refusal([&] { static_cast<void>(solver.plan(s.schedule, levels)); });
-                            CHECK(contains(message, no_epsilon ? "unipc: noise prediction is not defined from pure noise (alpha = 0)"
-                                                               : "weights must be finite"));
+                            const std::string message =
+                                refusal([&] { static_cast<void>(solver.plan(s.schedule, levels)); });
+                            CHECK(contains(
+                                message,
+                                no_epsilon
+                                    ? "unipc: noise prediction is not defined from pure noise (alpha = 0)"
+                                    : "weights must be finite"));
                             ++refused;
                             continue;
                         }
@@ -80,7 +94,8 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
         CHECK(counts(solver::ddim{}.plan(vp, noisy)) == plan_counts{n, 0, 1, 2 * n, n});
         CHECK(counts(solver::ddim{.eta = 1.0}.plan(vp, noisy)) == plan_counts{n, n, 1, 3 * n, n});
         // the step to sigma = 0 is the network's output itself: no pass and no noise
-        CHECK(counts(solver::ddim{.eta = 1.0}.plan(vp, clean)) == plan_counts{n, n - 1, 1, 3 * (n - 1), n - 1});
+        CHECK(counts(solver::ddim{.eta = 1.0}.plan(vp, clean)) ==
+              plan_counts{n, n - 1, 1, 3 * (n - 1), n - 1});
         CHECK(counts(solver::euler{}.plan(vp, noisy)) == plan_counts{n, 0, 1, 2 * n, n});
 
         CHECK(counts(solver::heun{}.plan(vp, noisy)).network_calls == 2 * n);
@@ -91,12 +106,14 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
         CHECK(two.network_calls == n);
         // the last step reads no history, so two steps hold one tensor with lower_order_final
         CHECK(two.live_tensors == (n > 2 ? 2 : 1));
-        CHECK(counts(solver::dpmpp_2m{.lower_order_final = false}.plan(vp, noisy)).live_tensors == (n > 1 ? 2 : 1));
+        CHECK(counts(solver::dpmpp_2m{.lower_order_final = false}.plan(vp, noisy)).live_tensors ==
+              (n > 1 ? 2 : 1));
 
         for (std::size_t order = 1; order <= 8; ++order) {
             INFO("order " << order);
             const plan_counts with = counts(solver::unipc{.order = order}.plan(vp, noisy));
-            const plan_counts without = counts(solver::unipc{.order = order, .corrector = false}.plan(vp, noisy));
+            const plan_counts without =
+                counts(solver::unipc{.order = order, .corrector = false}.plan(vp, noisy));
             CHECK(with.network_calls == n);
             CHECK(with.live_tensors <= order + 1);
             CHECK(without.network_calls == n);
@@ -120,10 +137,12 @@ TEST_CASE("solvers refuse options out of range and levels that cannot be walked"
     const schedule::edm edm;
     const levels_t good = grid::karras(edm, 4);
     for (const double eta : {not_a_number, -1.0, -1e-9, 1.0000001, 2.0, infinity}) {
-        CHECK(refusal([&] { static_cast<void>(solver::ddim{.eta = eta}.plan(edm, good)); }) == "ddim: eta must lie in [0, 1]");
+        CHECK(refusal([&] { static_cast<void>(solver::ddim{.eta = eta}.plan(edm, good)); }) ==
+              "ddim: eta must lie in [0, 1]");
     }
     for (const std::size_t order : {std::size_t{0}, std::size_t{9}, static_cast<std::size_t>(-1)}) {
-        CHECK(refusal([&] { static_cast<void>(solver::unipc{.order = order}.plan(edm, good)); }) == "unipc: order must lie in [1, 8]");
+        CHECK(refusal([&] { static_cast<void>(solver::unipc{.order = order}.plan(edm, good)); }) ==
+              "unipc: order must lie in [1, 8]");
     }
 
     struct bad {
@@ -146,12 +165,15 @@ TEST_CASE("solvers refuse options out of range and levels that cannot be walked"
         {{a, {1.0, 0.0, 0.0}}, "level 1: alpha and sigma must not both be zero"},
         {{{not_a_number, 1.0, 10.0}, b}, "level 0: t must be finite"},
     };
-    const std::vector<std::pair<std::string, named_solver>> one_each = {{"ddim", as_named("", solver::ddim{})},
-                                                                        {"euler", as_named("", solver::euler{})},
-                                                                        {"heun", as_named("", solver::heun{})},
-                                                                        {"dpmpp_2m", as_named("", solver::dpmpp_2m{})},
-                                                                        {"unipc", as_named("", solver::unipc{})}};
+    const std::vector<std::pair<std::string, named_solver>> one_each = {
+        {"ddim", as_named("", solver::ddim{})},
+        {"euler", as_named("", solver::euler{})},
+        {"heun", as_named("", solver::heun{})},
+        {"dpmpp_2m", as_named("", solver::dpmpp_2m{})},
+        {"unipc", as_named("", solver::unipc{})}};
     for (const auto& [name, solver] : one_each) {
-        for (const bad& l : bads) { CHECK(refusal([&] { static_cast<void>(solver.plan(edm, l.levels)); }) == name + ": " + l.rule); }
+        for (const bad& l : bads) {
+            CHECK(refusal([&] { static_cast<void>(solver.plan(edm, l.levels)); }) == name + ": " + l.rule);
+        }
     }
 }
