@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "error_table.hpp"
 
-#include <tweedie/grid/custom.hpp>
-#include <tweedie/grid/log_snr.hpp>
-#include <tweedie/solver/unipc.hpp>
+#include <tweedie/plan/plan.hpp>
+#include <tweedie/schedule/concept.hpp>
 
-#include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
 #include "median.hpp"
 #include "progress.hpp"
@@ -22,38 +20,11 @@ namespace {
 constexpr int pictures_per_class = 16;
 constexpr int columns[] = {5, 10, 20, 40};
 
-// Where the exact flow takes the noise of each class: at the last noise level of the schedule, and clean.
+// Where the exact flow takes the noise of a class: to the last noise level of the schedule, and clean.
 struct flow_ends {
     pictures last_level;
     pictures clean;
 };
-
-// Many small steps down to the last level; then halving it until nothing is left.
-tweedie::plan fine_plan() {
-    constexpr int steps = 200;
-    using tweedie::grid::final_level;
-    std::vector<double> sigmas;
-    for (const tweedie::level& at :
-         tweedie::grid::log_snr(schedule(), steps, {.last = final_level::sigma_min})) {
-        sigmas.push_back(at.sigma);
-    }
-    for (int i = 0; i < 24; ++i) {
-        sigmas.push_back(sigmas.back() / std::sqrt(2.0));
-    }
-    sigmas.push_back(0.0);
-    return tweedie::solver::unipc{.order = 3}.plan(schedule(),
-                                                   tweedie::grid::from_sigmas(schedule(), sigmas));
-}
-
-flow_ends exact_flow(const digit_laws& laws, int digit, const tweedie::plan& fine, std::uint64_t seed) {
-    flow_ends ends;
-    const double last = schedule().range().clean;
-    const auto keep = [&](const tweedie::observation<pictures>& seen) {
-        if (seen.at.sigma >= last) { ends.last_level = seen.x; }
-    };
-    ends.clean = laws.sample(digit, pictures_per_class, fine, seed, keep);
-    return ends;
-}
 
 }  // namespace
 
@@ -61,9 +32,11 @@ std::string error_table(const digit_laws& laws, std::uint64_t seed) {
     const std::vector<std::string> names = solver_names();
     progress bar("measuring", classes * (1 + names.size() * std::size(columns)));
     std::vector<flow_ends> exact;
-    const tweedie::plan fine = fine_plan();
+    const tweedie::level last = tweedie::at(schedule(), schedule().range().clean);
+    const tweedie::level clean = tweedie::at(schedule(), 0.0);
     for (int digit = 0; digit < classes; ++digit) {
-        exact.push_back(exact_flow(laws, digit, fine, seed));
+        exact.push_back({laws.flow(digit, pictures_per_class, last, seed),
+                         laws.flow(digit, pictures_per_class, clean, seed)});
         bar.advance();
     }
 

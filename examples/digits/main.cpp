@@ -27,7 +27,7 @@ double seconds_since(clock::time_point start) {
 
 std::array<pictures, classes> sample_all(const digit_laws& laws, const tweedie::plan& plan,
                                          const options& asked) {
-    progress bar("sampling", plan.levels.size() * classes);
+    progress bar("sampling", (plan.levels.size() - 1) * classes);  // steps
     std::array<pictures, classes> sampled;
     for (int digit = 0; digit < classes; ++digit) {
         sampled[static_cast<std::size_t>(digit)] =
@@ -59,9 +59,8 @@ void run(const options& asked) {
     std::printf("%s\n", error_table(laws, asked.seed).c_str());
     std::printf(
         "How far digits end from where the exact probability flow takes the same noise: root mean square "
-        "over the\n"
-        "pixels (paper -1, ink 1), median over digits of all classes. ddim is euler on this schedule. %.1f s "
-        "in all.\n",
+        "over\n"
+        "the pixels (paper -1, ink 1), median over digits of all classes. %.1f s in all.\n",
         seconds_since(start));
 }
 

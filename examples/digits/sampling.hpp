@@ -3,6 +3,7 @@
 
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/run/observer.hpp>
+#include <tweedie/schedule/concept.hpp>
 #include <tweedie/tensor/eigen.hpp>
 
 #include <cstdint>
@@ -26,6 +27,10 @@ public:
     /// `count`.
     [[nodiscard]] pictures sample(int digit, int count, const tweedie::plan& plan, std::uint64_t seed,
                                   const watcher& watch = {}) const;
+
+    /// Where the exact probability flow takes, from the noisy end of the schedule to a level, the noise that `sample`
+    /// starts from.
+    [[nodiscard]] pictures flow(int digit, int count, const tweedie::level& to, std::uint64_t seed) const;
 
 private:
     struct content;  // the mixtures take long to compile; one file does it
