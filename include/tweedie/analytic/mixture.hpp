@@ -332,7 +332,7 @@ private:
                 if (found[k].empty()) { continue; }
                 centres.col(static_cast<Eigen::Index>(k)) = samples(Eigen::all, found[k]).rowwise().mean();
             }
-            if (i < iterations) { refill(samples, centres, found); }
+            refill(samples, centres, found);
         }
         std::erase_if(found, [](const std::vector<Eigen::Index>& members) { return members.empty(); });
         return found;
@@ -369,24 +369,31 @@ private:
         return owner;
     }
 
-    /// Moves the centre of every empty cluster to the sample farthest from its own centre; each sample at
-    /// most once.
-    static void refill(const Eigen::MatrixXd& samples, Eigen::MatrixXd& centres, const clusters& found) {
-        if (std::none_of(found.begin(), found.end(), [](const auto& members) { return members.empty(); })) {
-            return;
-        }
-        Eigen::RowVectorXd away = Eigen::RowVectorXd::Zero(samples.cols());
-        for (std::size_t k = 0; k < found.size(); ++k) {
-            for (const Eigen::Index j : found[k]) {
-                away(j) = (samples.col(j) - centres.col(static_cast<Eigen::Index>(k))).squaredNorm();
-            }
-        }
+    /// Gives every empty cluster the sample farthest from its own centre, as long as distinct samples share one.
+    static void refill(const Eigen::MatrixXd& samples, Eigen::MatrixXd& centres, clusters& found) {
         for (std::size_t k = 0; k < found.size(); ++k) {
             if (!found[k].empty()) { continue; }
-            Eigen::Index farthest = 0;
-            if (!(away.maxCoeff(&farthest) > 0.0)) { return; }
-            centres.col(static_cast<Eigen::Index>(k)) = samples.col(farthest);
-            away(farthest) = 0.0;
+            double farthest = 0.0;
+            std::size_t from = 0;
+            std::size_t place = 0;
+            for (std::size_t other = 0; other < found.size(); ++other) {
+                for (std::size_t m = 0; found[other].size() > 1 && m < found[other].size(); ++m) {
+                    const double away =
+                        (samples.col(found[other][m]) - centres.col(static_cast<Eigen::Index>(other)))
+                            .squaredNorm();
+                    if (away > farthest) {
+                        farthest = away;
+                        from = other;
+                        place = m;
+                    }
+                }
+            }
+            if (!(farthest > 0.0)) { return; }
+            const Eigen::Index moved = found[from][place];
+            found[from].erase(found[from].begin() + static_cast<std::ptrdiff_t>(place));
+            found[k].push_back(moved);
+            centres.col(static_cast<Eigen::Index>(k)) = samples.col(moved);
+            centres.col(static_cast<Eigen::Index>(from)) = samples(Eigen::all, found[from]).rowwise().mean();
         }
     }
 
