@@ -83,6 +83,7 @@ struct plan_step {
 ///
 /// All equations between two network calls become one pass; what later equations need is kept, nothing else. Read a variable after the call
 /// rather than before it: the call turns its value into a register, an older copy of the value keeps all that it was made of alive.
+/// So give the call a statement of its own: in `x = y + p.velocity(x, t, schedule)` compilers differ in which side they evaluate first.
 /// Where a register equals a combination of the query and other registers, it is not kept (UniPC's corrected state is none).
 /// - errors  `std::invalid_argument`: a variable read before it was written, a weight that is not finite, a plan without a network call.
 class plan_writer {

@@ -38,7 +38,8 @@ struct heun {
             const linear_form u = p.velocity(x, s, schedule);
             half = x + (dt / 2) * u;
             x = x + dt * u;
-            x = half + (dt / 2) * p.velocity(x, t, schedule);
+            const linear_form u_next = p.velocity(x, t, schedule);
+            x = half + (dt / 2) * u_next;
         }
         return p.finish(x);
     }

@@ -93,11 +93,13 @@ TEST_CASE("a memory of a plan keeps values, not what they were made of", "[plan]
     CHECK(refusal([&] { static_cast<void>(m[2]); }) == "plan_writer: d is read beyond its declared depth");
     CHECK(refusal([&] { static_cast<void>(p.remember("d", 0)); }) ==
           "plan_writer: the depth of d must be at least 1");
-    m.push((x - p.data_prediction(x, far)) / 2.0);
+    const linear_form first = p.data_prediction(x, far);
+    m.push((x - first) / 2.0);
     CHECK(m.size() == 1);
     CHECK(refusal([&] { static_cast<void>(m[1]); }) == "plan_writer: d is read before it was written");
     x = x - m[0];
-    m.push((x - p.data_prediction(x, near)) / 4.0);
+    const linear_form second = p.data_prediction(x, near);
+    m.push((x - second) / 4.0);
     CHECK(m.size() == 2);
     x = x + m[0] + m[1];
     m.push(x);

@@ -139,9 +139,7 @@ TEST_CASE("exponential weights solve the moment conditions of UniPC", "[plan][ex
                 const std::size_t p = i.nodes.size() - 1;
                 std::vector<std::vector<double>> rows(p, std::vector<double>(p));
                 std::vector<double> right(p);
-                double factorial = 1.0;
                 for (std::size_t k = 0; k < p; ++k) {
-                    factorial *= static_cast<double>(k + 1);
                     const auto kernel = [&](double u) {
                         return std::exp((1.0 - u) * z) * std::pow(u, static_cast<double>(k + 1));
                     };

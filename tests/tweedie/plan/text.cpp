@@ -38,7 +38,8 @@ TEST_CASE("the text of a plan is what its documentation shows", "[plan][text]") 
     old = m;
     x = 0.25 * x + 0.75 * m - 0.5 * p.noise();
     static_cast<void>(p.step(1));
-    x = -1.0 * x + 1.5 * p.data_prediction(x, levels[1]) - 0.1 * old;
+    const linear_form n = p.data_prediction(x, levels[1]);
+    x = -1.0 * x + 1.5 * n - 0.1 * old;
     CHECK(to_text(p.finish(x)) ==
           "tweedie plan 1\n"
           "solver by hand\n"
