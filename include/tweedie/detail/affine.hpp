@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -131,28 +132,32 @@ Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs
     return sum_of_lanes<Scalar>(totals);
 }
 
-/// The same one element at a time, for `k <= affine_group` outputs: what the vectors left over.
+/// The same for the elements left over by the kernels, for `k <= affine_group` outputs. In vectors too, the last
+/// one filled up with zeros: a compiler may vectorise a scalar loop over the terms, and then round otherwise.
 template <class Scalar>
 Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                    const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
                    std::size_t n) {
-    Scalar total = 0;
-    for (std::size_t i = first; i < last; ++i) {
-        Scalar sums[affine_group];
+    using vector = typename simd<Scalar>::vector;
+    constexpr std::size_t width = simd<Scalar>::width;
+    vector totals{};
+    for (std::size_t i = first; i < last; i += width) {
+        const std::size_t bytes = std::min(width, last - i) * sizeof(Scalar);
+        vector sums[affine_group];
         for (std::size_t row = 0; row < k; ++row) {
-            const Scalar* const c = coefficients + row * stride;
-            Scalar sum = first_term(c[0], inputs[0][i]);
-            for (std::size_t j = 1; j < n; ++j) {
-                sum = sum + c[j] * inputs[j][i];
+            for (std::size_t j = 0; j < n; ++j) {
+                vector x{};
+                std::memcpy(&x, inputs[j] + i, bytes);
+                const vector c = coefficients[row * stride + j] - vector{};
+                sums[row] = j == 0 ? first_term(c, x) : sums[row] + c * x;
             }
-            sums[row] = sum;
-            total += sum;
+            totals += sums[row];
         }
         for (std::size_t row = 0; row < k; ++row) {
-            outputs[row][i] = sums[row];
+            std::memcpy(outputs[row] + i, &sums[row], bytes);
         }
     }
-    return total;
+    return sum_of_lanes<Scalar>(totals);
 }
 
 template <class Scalar>

@@ -3,6 +3,7 @@
 #include <tweedie/tensor/host.hpp>
 
 #include <support/catch.hpp>
+#include <support/tolerance.hpp>
 
 #include <cstddef>
 #include <type_traits>
@@ -85,10 +86,10 @@ TEST_CASE("columns are samples, rows if they are stored one after the other", "[
     tensor_traits<MatrixXf>::dot(x, x, per_column);
     tensor_traits<row_matrix>::dot(y, y, per_row);
     for (Eigen::Index j = 0; j < 5; ++j) {
-        CHECK_THAT(per_column[j], WithinRel(x.col(j).cast<double>().squaredNorm(), 1e-14));
+        CHECK_THAT(per_column[j], WithinRel(x.col(j).cast<double>().squaredNorm(), tol<double>::exact));
     }
     for (Eigen::Index i = 0; i < 3; ++i) {
-        CHECK_THAT(per_row[i], WithinRel(x.row(i).cast<double>().squaredNorm(), 1e-14));
+        CHECK_THAT(per_row[i], WithinRel(x.row(i).cast<double>().squaredNorm(), tol<double>::exact));
     }
 }
 
