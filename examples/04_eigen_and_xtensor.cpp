@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One sampler, one network, four containers: an Eigen array, an Eigen map of a vector, an xtensor array and an
-// xtensor adaptor give the same samples, bit for bit.
+// One sampler, one network, four containers: an Eigen array, an Eigen map of a vector, an xtensor array and
+// an xtensor adaptor give the same samples, bit for bit.
 // g++ -std=c++20 -O2 -I include -isystem /usr/include/eigen3 examples/04_eigen_and_xtensor.cpp && ./a.out
 #include <tweedie/grid/uniform.hpp>
 #include <tweedie/run/sample.hpp>

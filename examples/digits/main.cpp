@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Handwritten digits in ten network calls: a picture to judge them by, and what every solver gets wrong, in numbers.
-// The network is the exact denoiser of mixtures fitted to real digits. `cmake -P cmake/demo.cmake` builds and runs it.
+// Handwritten digits in ten network calls: a picture to judge them by, and what every solver gets wrong, in
+// numbers. The network is the exact denoiser of mixtures fitted to real digits. `cmake -P cmake/demo.cmake`
+// builds and runs it.
 #include <array>
 #include <chrono>
 #include <cstddef>

@@ -29,7 +29,8 @@ constexpr int zoom = 8;
 constexpr int cell = side * zoom;
 constexpr int margin = 8;
 
-// Weights of the four pixels around a place, `f` of the way from the second to the third: Catmull and Rom's spline.
+// Weights of the four pixels around a place, `f` of the way from the second to the third: Catmull and Rom's
+// spline.
 std::array<double, 4> spline(double f) {
     return {f * (f * (1.0 - 0.5 * f) - 0.5), 1.0 + f * f * (1.5 * f - 2.5), f * (0.5 + f * (2.0 - 1.5 * f)),
             f * f * (0.5 * f - 0.5)};

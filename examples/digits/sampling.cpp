@@ -64,7 +64,7 @@ pictures digit_laws::flow(int digit, int count, const tweedie::level& to, std::u
     const tweedie::level from = tweedie::at(schedule(), schedule().range().noisy);
     const pictures x = start(digit, count, from, seed);
     auto end =
-        tweedie::verify::reference_flow(content_->of(digit), schedule(), from, to, x, {.tolerance = 1e-8});
+        tweedie::verify::reference_flow(content_->of(digit), schedule(), from, to, x, {.tolerance = 1e-6});
     if (!end) { throw std::runtime_error(to_string(end.status)); }
     return std::move(end.x);
 }

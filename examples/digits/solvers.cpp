@@ -32,7 +32,8 @@ constexpr entry solvers[] = {
     {"unipc", [](const levels& l) { return tweedie::solver::unipc{.order = 3}.plan(schedule(), l); }},
 };
 
-// Noise levels that fall by a constant factor; for Heun's method those of its paper, which suit it far better.
+// Noise levels that fall by a constant factor; for Heun's method those of its paper, which suit it far
+// better.
 tweedie::plan write(const std::string& solver, int steps, final_level last) {
     for (const entry& e : solvers) {
         if (solver != e.name) { continue; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The demonstration's promises: a picture is the same however many are drawn, digits are legible and no copies, and the
-// plans of the table make the network calls that its columns say.
+// The demonstration's promises: a picture is the same however many are drawn, digits are legible and no
+// copies, and the plans of the table make the network calls that its columns say.
 #include <cstddef>
 #include <cstdio>
 
