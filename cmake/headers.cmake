@@ -3,8 +3,13 @@
 
 set(
     tweedie_headers
+    include/tweedie/analytic/empirical.hpp
+    include/tweedie/analytic/exact_denoiser.hpp
+    include/tweedie/analytic/gaussian.hpp
+    include/tweedie/analytic/mixture.hpp
     include/tweedie/detail/affine.hpp
     include/tweedie/detail/assert.hpp
+    include/tweedie/detail/noise_stream.hpp
     include/tweedie/detail/parallel.hpp
     include/tweedie/detail/random_paths.hpp
     include/tweedie/detail/reduce.hpp
@@ -24,11 +29,17 @@ set(
     include/tweedie/plan/fold.hpp
     include/tweedie/plan/linear_form.hpp
     include/tweedie/plan/plan.hpp
+    include/tweedie/plan/text.hpp
     include/tweedie/plan/writer.hpp
+    include/tweedie/random/noise.hpp
+    include/tweedie/random/normal.hpp
+    include/tweedie/random/philox.hpp
+    include/tweedie/run/batch.hpp
     include/tweedie/run/observer.hpp
     include/tweedie/run/program.hpp
     include/tweedie/run/result.hpp
     include/tweedie/run/sample.hpp
+    include/tweedie/run/start.hpp
     include/tweedie/run/stepper.hpp
     include/tweedie/schedule/concept.hpp
     include/tweedie/schedule/discrete.hpp
@@ -44,7 +55,12 @@ set(
     include/tweedie/solver/unipc.hpp
     include/tweedie/tensor/concept.hpp
     include/tweedie/tensor/contiguous.hpp
+    include/tweedie/tensor/eigen.hpp
     include/tweedie/tensor/host.hpp
+    include/tweedie/tweedie.hpp
+    include/tweedie/verify/exactness.hpp
+    include/tweedie/verify/marginal.hpp
+    include/tweedie/verify/order.hpp
     include/tweedie/version.hpp
 )
 
@@ -52,4 +68,5 @@ set(
 set(
     tweedie_dependent_headers
     include/tweedie/detail/random_kernel.inc
+    include/tweedie/tensor/xtensor.hpp
 )
