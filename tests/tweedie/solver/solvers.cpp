@@ -127,7 +127,8 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
     CHECK(counts(solver::unipc{.order = 3}.plan(vp, twenty)).live_tensors == 4);
     CHECK(counts(solver::unipc{.order = 2}.plan(vp, twenty)).live_tensors == 3);
     // in the middle: dpmpp_2m reads x, x0_hat and the one before, writes x and x0_hat (which is moved, not copied)
-    const plan_pass& middle = solver::dpmpp_2m{}.plan(vp, twenty).calls[10].then;
+    const plan long_one = solver::dpmpp_2m{}.plan(vp, twenty);
+    const plan_pass& middle = long_one.calls[10].then;
     REQUIRE(middle.rows.size() == 2);
     CHECK(middle.rows[0].weights.size() == 3);
 }
