@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What does a sampler cost beside its network? Whole steps of a stepper, the network's output given, against the loop one
-// would write by hand for just this solver and an epsilon network: same reads, same writes. Bars: 1.15 in time, no allocation.
+// would write by hand for just this solver and an epsilon network (VP schedule): same reads, same writes. Bars: 1.15 in time, no allocation.
 
 #include <tweedie/grid/karras.hpp>
 #include <tweedie/run/sample.hpp>
-#include <tweedie/schedule/edm.hpp>
+#include <tweedie/schedule/vp.hpp>
 #include <tweedie/solver/ddim.hpp>
 #include <tweedie/solver/dpm_solver.hpp>
 #include <tweedie/solver/unipc.hpp>
@@ -46,7 +46,7 @@ tensor ramp(std::size_t size, float scale) {
 }
 
 tweedie::program make_program(const auto& solver) {
-    const tweedie::schedule::edm schedule;
+    const tweedie::schedule::vp_linear schedule;
     const auto plan = solver.plan(schedule, tweedie::grid::karras(schedule, static_cast<int>(steps)));
     return {plan, tweedie::convention(tweedie::prediction::epsilon, schedule)};
 }
@@ -74,7 +74,7 @@ void ours(benchmark::State& state, const tweedie::program& shared, std::size_t s
 }
 
 // The hand-written loops. `c` holds made-up coefficients that keep the numbers small.
-constexpr float c[] = {0.9F, 0.05F, 0.02F, -0.01F, 0.015F};
+constexpr float c[] = {0.9F, 0.05F, 0.02F, -0.01F, 0.015F, 0.3F};
 
 void hand_one(std::size_t size, float* __restrict x, const float* __restrict e) {
     const float a = c[0], b = c[1];
@@ -82,21 +82,21 @@ void hand_one(std::size_t size, float* __restrict x, const float* __restrict e) 
 }
 
 void hand_two(std::size_t size, float* __restrict x, float* __restrict m, const float* __restrict e) {
-    const float a = c[0], b = c[1], d = c[2], s = c[3];
+    const float a = c[0], b = c[1], d = c[2], s = c[3], r = c[5];
     for (std::size_t i = 0; i < size; ++i) {
         const float x_i = x[i], e_i = e[i];
         x[i] = a * x_i + b * e_i + d * m[i];
-        m[i] = x_i + s * e_i;
+        m[i] = r * x_i + s * e_i;
     }
 }
 
 void hand_three(std::size_t size, float* __restrict x, const float* __restrict m0, const float* __restrict m1, float* __restrict m2,
                 const float* __restrict e) {
-    const float a = c[0], b = c[1], d = c[2], s = c[3], q = c[4];
+    const float a = c[0], b = c[1], d = c[2], s = c[3], q = c[4], r = c[5];
     for (std::size_t i = 0; i < size; ++i) {
         const float x_i = x[i], e_i = e[i];
         x[i] = a * x_i + b * e_i + d * m0[i] + q * m1[i] + s * m2[i];
-        m2[i] = x_i + s * e_i;
+        m2[i] = r * x_i + s * e_i;
     }
 }
 

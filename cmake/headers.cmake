@@ -67,6 +67,7 @@ set(
 # These do not compile alone: they need a library that only their user has, or are a part of another header.
 set(
     tweedie_dependent_headers
+    include/tweedie/detail/affine_kernel.inc
     include/tweedie/detail/random_kernel.inc
     include/tweedie/tensor/xtensor.hpp
 )

@@ -33,12 +33,54 @@ inline constexpr std::size_t affine_group = 4;
 /// kernel.
 inline constexpr std::size_t affine_inputs = 8;
 
-/// Vectors per output that `affine_kernel` works on at a time, as measured: one output has too little
-/// arithmetic to hide the loop's own, several need the registers for their coefficients.
+/// Two outputs, the second of which uses only the first two inputs: the step of a multistep sampler, which makes
+/// its next state from all that it remembers, and what it will remember from the state and the network's output.
+inline constexpr std::size_t short_row = 2;
+
+/// Vectors per output that a kernel works on at a time, as measured: one output has too little arithmetic to hide
+/// the loop's own, several need the registers for their coefficients.
 template <std::size_t K, std::size_t N>
-inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || K == 1 ? 4
-                                             : N == 0                    ? 2
-                                                                         : 1;
+inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || (K == 1) ? 4 : N == 0 ? 2 : 1;
+
+template <class Scalar>
+struct affine_entry {
+    Scalar (*kernel)(std::size_t, std::size_t, Scalar* const*, const Scalar*, std::size_t,
+                     const Scalar* const*, std::size_t);
+    std::size_t step;  // elements, a multiple of which it works on
+};
+
+}  // namespace tweedie::detail
+
+#define TWEEDIE_AFFINE_PATH affine_base
+#define TWEEDIE_AFFINE_TARGET
+#define TWEEDIE_AFFINE_VECTOR simd
+#include <tweedie/detail/affine_kernel.inc>
+
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(__AVX__)
+#define TWEEDIE_AFFINE_AVX2
+#define TWEEDIE_AFFINE_PATH affine_avx2
+#define TWEEDIE_AFFINE_TARGET [[gnu::target("avx2")]]
+#define TWEEDIE_AFFINE_VECTOR simd256
+#include <tweedie/detail/affine_kernel.inc>
+#endif
+
+namespace tweedie::detail {
+
+/// The kernel for k outputs from n inputs on this machine.
+template <class Scalar>
+const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, const Scalar* coefficients,
+                                              std::size_t stride) {
+    bool ends_early = k == 2 && n > short_row && n <= affine_inputs;
+    for (std::size_t j = short_row; ends_early && j < n; ++j) { ends_early = coefficients[stride + j] == Scalar{0}; }
+    const std::size_t place =
+        ends_early ? n - short_row - 1 : (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
+#if defined(TWEEDIE_AFFINE_AVX2)
+    if (__builtin_cpu_supports("avx2") != 0) {
+        return ends_early ? affine_avx2::short_table<Scalar>[place] : affine_avx2::table<Scalar>[place];
+    }
+#endif
+    return ends_early ? affine_base::short_table<Scalar>[place] : affine_base::table<Scalar>[place];
+}
 
 /// `a * b`, the first term of a sum.
 template <class Number>
@@ -48,88 +90,6 @@ inline Number first_term(const Number& a, const Number& b) {
     } else {
         return a * b;
     }
-}
-
-/// Elements [first, last) of `K` outputs from `N` inputs (0: from `n`, at least 2), read once, written once;
-/// `last - first` is a multiple of `affine_unroll<K, N>` vectors. Of the vectors at a place all are read
-/// before any is written.
-///
-/// Returns a sum over everything written, which is finite only if every term is (finite numbers may overflow
-/// it too).
-template <std::size_t K, std::size_t N, class Scalar>
-Scalar affine_kernel(std::size_t first, std::size_t last, Scalar* const* outputs, const Scalar* coefficients,
-                     std::size_t stride, const Scalar* const* inputs, std::size_t n) {
-    using vector = typename simd<Scalar>::vector;
-    constexpr std::size_t width = simd<Scalar>::width;
-    constexpr std::size_t unroll = affine_unroll<K, N>;
-    const std::size_t terms = N == 0 ? n : N;
-
-    // Copies whose address nobody else knows: the compiler keeps them in registers where they fit.
-    Scalar* out[K];
-    small_array<const Scalar*, N == 0 ? 64 : N> pointers(terms);
-    small_array<vector, K*(N == 0 ? 32 : N)> factors(K * terms);
-    const Scalar** const in = pointers.data();
-    vector* const c = factors.data();
-    for (std::size_t k = 0; k < K; ++k) {
-        out[k] = outputs[k];
-    }
-    for (std::size_t j = 0; j < terms; ++j) {
-        in[j] = inputs[j];
-    }
-    for (std::size_t j = 0; j < terms; ++j) {
-        for (std::size_t k = 0; k < K; ++k) {
-            c[j * K + k] = coefficients[k * stride + j] - vector{};
-        }
-    }
-
-    vector totals{};
-    for (std::size_t i = first; i != last; i += unroll * width) {
-        vector total{};                   // never added to as zero: that costs as much as any other addition
-        if constexpr (N != 0 && K > 2) {  // row by row, each done before the next begins
-            vector x[N];
-            for (std::size_t j = 0; j < N; ++j) {
-                x[j] = load<vector>(in[j] + i);
-            }
-            for (std::size_t k = 0; k < K; ++k) {
-                vector sum = first_term(c[k], x[0]);
-                for (std::size_t j = 1; j < N; ++j) {
-                    sum = sum + c[j * K + k] * x[j];
-                }
-                store(out[k] + i, sum);
-                total = k == 0 ? sum : total + sum;
-            }
-        } else {  // input by input
-            vector sums[K][unroll];
-            for (std::size_t u = 0; u < unroll; ++u) {
-                const vector x = load<vector>(in[0] + i + u * width);
-                for (std::size_t k = 0; k < K; ++k) {
-                    sums[k][u] = first_term(c[k], x);
-                }
-            }
-            if constexpr (N != 1) {
-                std::size_t j = 1;
-                do {
-                    for (std::size_t u = 0; u < unroll; ++u) {
-                        const vector x = load<vector>(in[j] + i + u * width);
-                        for (std::size_t k = 0; k < K; ++k) {
-                            sums[k][u] = sums[k][u] + c[j * K + k] * x;
-                        }
-                    }
-                } while (++j < terms);
-            }
-            total = sums[0][0];
-            for (std::size_t k = 0; k < K; ++k) {
-                for (std::size_t u = k == 0 ? 1 : 0; u < unroll; ++u) {
-                    total += sums[k][u];
-                }
-                for (std::size_t u = 0; u < unroll; ++u) {
-                    store(out[k] + i + u * width, sums[k][u]);
-                }
-            }
-        }
-        totals += total;
-    }
-    return sum_of_lanes<Scalar>(totals);
 }
 
 /// The same for the elements left over by the kernels, for `k <= affine_group` outputs. In vectors too, the last
@@ -160,39 +120,12 @@ Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* c
     return sum_of_lanes<Scalar>(totals);
 }
 
-template <class Scalar>
-struct affine_entry {
-    Scalar (*kernel)(std::size_t, std::size_t, Scalar* const*, const Scalar*, std::size_t,
-                     const Scalar* const*, std::size_t);
-    std::size_t step;  // elements, a multiple of which it works on
-};
-
-template <class Scalar, std::size_t K, std::size_t N>
-constexpr affine_entry<Scalar> make_affine_entry() {
-    constexpr std::size_t fixed =
-        K < affine_group || N == 1 ? N : 0;  // the kernel for any n needs at least 2 inputs
-    return {&affine_kernel<K, fixed, Scalar>, simd<Scalar>::width * affine_unroll<K, fixed>};
-}
-
-/// Row k - 1, column n: the kernel for k outputs from n inputs; column 0 for more inputs than there are
-/// columns.
-template <class Scalar, std::size_t... Index>
-constexpr auto make_affine_table(std::index_sequence<Index...>) {
-    constexpr std::size_t columns = affine_inputs + 1;
-    return std::array{make_affine_entry<Scalar, Index / columns + 1, Index % columns>()...};
-}
-
-template <class Scalar>
-inline constexpr auto affine_table =
-    make_affine_table<Scalar>(std::make_index_sequence<affine_group*(affine_inputs + 1)>());
-
 /// Elements [first, last) of at most `affine_group` outputs; returns whether everything written is finite.
 template <class Scalar>
 bool affine_range(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
                   std::size_t n) {
-    const affine_entry<Scalar>& entry =
-        affine_table<Scalar>[(k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0)];
+    const affine_entry<Scalar>& entry = find_affine_entry(k, n, coefficients, stride);
     const std::size_t whole = last - (last - first) % entry.step;
     Scalar sum = 0;
     if (whole != first) { sum = entry.kernel(first, whole, outputs, coefficients, stride, inputs, n); }

@@ -4,36 +4,40 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace tweedie::detail {
 
-/// A few scalars that are loaded, added and multiplied together, written with the vector types that GCC and
-/// Clang share; one scalar elsewhere. The width changes the speed, never a result.
-template <class Scalar>
-struct simd {
-#if defined(__GNUC__) && defined(__AVX__)
-    typedef Scalar vector __attribute__((vector_size(32)));
-#elif defined(__GNUC__)
-    typedef Scalar vector __attribute__((vector_size(16)));
-#else
-    typedef Scalar vector;
-#endif
-    static constexpr std::size_t width = sizeof(vector) / sizeof(Scalar);
+/// A few scalars that are added and multiplied together, in the vector types that GCC and Clang share; one scalar
+/// elsewhere. The width changes the speed, never a result. `stored` is the same in memory, aligned like a scalar.
+#if defined(__GNUC__)
+template <class Scalar, std::size_t Bytes>
+struct simd_of {
+    typedef Scalar vector __attribute__((vector_size(Bytes)));
+    typedef Scalar stored __attribute__((vector_size(Bytes), aligned(sizeof(Scalar)), may_alias));
+    static constexpr std::size_t width = Bytes / sizeof(Scalar);
 };
 
-template <class Vector, class Scalar>
-inline Vector load(const Scalar* from) {
-    Vector v;
-    std::memcpy(&v, from, sizeof v);
-    return v;
-}
+/// Of every machine the compiler was told to build for.
+#if defined(__AVX__)
+template <class Scalar>
+using simd = simd_of<Scalar, 32>;
+#else
+template <class Scalar>
+using simd = simd_of<Scalar, 16>;
+#endif
 
-template <class Vector, class Scalar>
-inline void store(Scalar* to, const Vector& v) {
-    std::memcpy(to, &v, sizeof v);
-}
+/// For functions that enable an instruction set with 256-bit registers.
+template <class Scalar>
+using simd256 = simd_of<Scalar, 32>;
+#else
+template <class Scalar>
+struct simd {
+    using vector = Scalar;
+    using stored = Scalar;
+    static constexpr std::size_t width = 1;
+};
+#endif
 
 /// The sum of a vector's scalars, from first to last.
 template <class Scalar, class Vector>
