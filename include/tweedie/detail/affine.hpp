@@ -51,16 +51,25 @@ struct affine_entry {
 
 }  // namespace tweedie::detail
 
-#define TWEEDIE_AFFINE_PATH affine_base
-#define TWEEDIE_AFFINE_TARGET
-#define TWEEDIE_AFFINE_VECTOR simd
-#include <tweedie/detail/affine_kernel.inc>
-
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(__AVX__)
 #define TWEEDIE_AFFINE_AVX2
-#define TWEEDIE_AFFINE_PATH affine_avx2
+#define TWEEDIE_AFFINE_PATH affine_fast
 #define TWEEDIE_AFFINE_TARGET [[gnu::target("avx2")]]
 #define TWEEDIE_AFFINE_VECTOR simd256
+#else
+#define TWEEDIE_AFFINE_PATH affine_fast
+#define TWEEDIE_AFFINE_TARGET
+#define TWEEDIE_AFFINE_VECTOR simd
+#endif
+#define TWEEDIE_AFFINE_FIXED 1
+#include <tweedie/detail/affine_kernel.inc>
+
+#if defined(TWEEDIE_AFFINE_AVX2)
+// What an older machine runs: the same results, and less code to compile for everybody else.
+#define TWEEDIE_AFFINE_PATH affine_plain
+#define TWEEDIE_AFFINE_TARGET
+#define TWEEDIE_AFFINE_VECTOR simd
+#define TWEEDIE_AFFINE_FIXED 0
 #include <tweedie/detail/affine_kernel.inc>
 #endif
 
@@ -70,16 +79,13 @@ namespace tweedie::detail {
 template <class Scalar>
 const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, const Scalar* coefficients,
                                               std::size_t stride) {
+    const std::size_t place = (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
+#if defined(TWEEDIE_AFFINE_AVX2)
+    if (__builtin_cpu_supports("avx2") == 0) { return affine_plain::table<Scalar>[place]; }
+#endif
     bool ends_early = k == 2 && n > short_row && n <= affine_inputs;
     for (std::size_t j = short_row; ends_early && j < n; ++j) { ends_early = coefficients[stride + j] == Scalar{0}; }
-    const std::size_t place =
-        ends_early ? n - short_row - 1 : (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
-#if defined(TWEEDIE_AFFINE_AVX2)
-    if (__builtin_cpu_supports("avx2") != 0) {
-        return ends_early ? affine_avx2::short_table<Scalar>[place] : affine_avx2::table<Scalar>[place];
-    }
-#endif
-    return ends_early ? affine_base::short_table<Scalar>[place] : affine_base::table<Scalar>[place];
+    return ends_early ? affine_fast::short_table<Scalar>[n - short_row - 1] : affine_fast::table<Scalar>[place];
 }
 
 /// `a * b`, the first term of a sum.

@@ -2,22 +2,25 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 
 namespace tweedie::detail {
 
 /// An uninitialised array of trivial elements whose length is known at run time; on the stack up to `Capacity`.
+/// (By hand: `<memory>` would cost half of what including the library may.)
 template <class Element, std::size_t Capacity>
 class small_array {
 public:
-    explicit small_array(std::size_t size) {
-        if (size > Capacity) { heap_.reset(new Element[size]); }
+    explicit small_array(std::size_t size) : data_(size > Capacity ? new Element[size] : stack_) {}
+    small_array(const small_array&) = delete;
+    small_array& operator=(const small_array&) = delete;
+    ~small_array() {
+        if (data_ != stack_) { delete[] data_; }
     }
-    [[nodiscard]] Element* data() { return heap_ ? heap_.get() : stack_; }
-    [[nodiscard]] Element& operator[](std::size_t i) { return data()[i]; }
+    [[nodiscard]] Element* data() { return data_; }
+    [[nodiscard]] Element& operator[](std::size_t i) { return data_[i]; }
 
 private:
-    std::unique_ptr<Element[]> heap_;
+    Element* data_;
     Element stack_[Capacity];
 };
 
