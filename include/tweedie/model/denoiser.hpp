@@ -22,8 +22,8 @@ namespace tweedie {
 template <class Network>
 class denoiser {
 public:
-    denoiser(Network network, prediction_type prediction, any_schedule schedule, convention_options options = {})
-        : network_(std::move(network)), convention_(prediction, std::move(schedule), options) {}
+    denoiser(Network net, prediction_type prediction, any_schedule schedule, convention_options options = {})
+        : network_(std::move(net)), convention_(prediction, std::move(schedule), options) {}
 
     [[nodiscard]] const tweedie::convention& convention() const { return convention_; }
     [[nodiscard]] Network& network() { return network_; }

@@ -125,9 +125,10 @@ template <noise_schedule Schedule>
                                     " at alpha = " + std::to_string(at.alpha) + ", sigma = " + std::to_string(at.sigma));
     };
     if (from == to) { return {0.0, 1.0}; }
-    if (f.data == g.data && f.noise == g.noise) {  // the same quantity up to scale: no division by Delta is needed
-        if (!(f.gain / g.gain != 0.0 && std::isfinite(f.gain / g.gain))) { refuse(); }
-        return {0.0, f.gain / g.gain};
+    if (g.data * f.noise == g.noise * f.data) {  // the same quantity up to scale: no division by Delta is needed
+        const double ratio = (f.data != 0.0 ? g.data / f.data : g.noise / f.noise) * (f.gain / g.gain);
+        if (!(ratio != 0.0 && std::isfinite(ratio))) { refuse(); }
+        return {0.0, ratio};
     }
     const double p = at.alpha * f.noise;
     const double q = at.sigma * f.data;

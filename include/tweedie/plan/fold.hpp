@@ -38,7 +38,7 @@ namespace detail {
 ///             (clipping, thresholding, guidance rules): x0_hat is then formed first, one pass more.
 /// - errors    `std::invalid_argument` where a level of the plan does not determine x0 (for instance epsilon at alpha = 0), and for a plan
 ///             that is folded already.
-[[nodiscard]] inline plan fold(plan p, const convention& network, output_column column = output_column::network) {
+[[nodiscard]] inline plan fold(plan p, const convention& asked_of, output_column column = output_column::network) {
     std::vector<double> scales(1, 1.0);  // of the registers before the pass: a register holds scale * its value
     for (const plan_call& call : p.calls) {
         if (p.output != output_column::data_prediction || call.input_scale != 1.0) {
@@ -62,7 +62,7 @@ namespace detail {
         scales = std::move(after);
     };
     for (plan_call& call : p.calls) {
-        network_call asked = network.call_at(call.at);
+        network_call asked = asked_of.call_at(call.at);
         call.asks = asked.at;
         call.input_scale = asked.input_scale;
         call.x0 = asked.x0;

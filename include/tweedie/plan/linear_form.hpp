@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <stdexcept>
 #include <vector>
 
 namespace tweedie {
@@ -74,35 +73,5 @@ private:
 [[nodiscard]] inline linear_form operator-(const linear_form& a) { return -1.0 * a; }
 inline linear_form& operator+=(linear_form& a, const linear_form& b) { return a.add(1.0, b); }
 inline linear_form& operator-=(linear_form& a, const linear_form& b) { return a.add(-1.0, b); }
-
-/// The last `depth` values of something a solver remembers, newest first: `m[0]`, `m[1]`, ...
-///
-/// Declared once and pushed to, never shifted by hand. Reading a value that was not pushed yet is an error.
-/// - errors  `std::invalid_argument` on a read before it was written, or beyond the declared depth.
-template <class Value>
-class history {
-public:
-    explicit history(std::size_t depth) : depth_(depth) {
-        if (depth == 0) { throw std::invalid_argument("history: depth must be at least 1"); }
-    }
-
-    void push(const Value& newest) {
-        values_.insert(values_.begin(), newest);
-        if (values_.size() > depth_) { values_.pop_back(); }
-    }
-
-    /// How many values can be read now.
-    [[nodiscard]] std::size_t size() const { return values_.size(); }
-
-    [[nodiscard]] const Value& operator[](std::size_t age) const {
-        if (age >= depth_) { throw std::invalid_argument("history: read beyond the declared depth"); }
-        if (age >= values_.size()) { throw std::invalid_argument("history: read before it was written"); }
-        return values_[age];
-    }
-
-private:
-    std::size_t depth_;
-    std::vector<Value> values_;
-};
 
 }  // namespace tweedie

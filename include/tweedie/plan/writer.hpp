@@ -40,7 +40,7 @@ private:
 
 /// The last `depth` values of something a solver remembers, newest first: `m[0]`, `m[1]`, ... Each is a register of the plan.
 ///
-/// A `history` of forms would keep alive all that an old value was made of; this keeps the value.
+/// Declared once and pushed to, never shifted by hand. What an old value was made of is not kept, the value is.
 /// - errors  `std::invalid_argument` on a read before it was written, or beyond the declared depth.
 class plan_history {
 public:

@@ -60,14 +60,14 @@ inline void require_pass(const plan_pass& pass, std::size_t columns) {
 ///
 /// Immutable and shared: copies are cheap, any number of steppers may use one at the same time.
 /// - `p`        a plan from a solver (not folded).
-/// - `network`  the network's convention.
+/// - `asked`    the network's convention.
 /// - `column`   `data_prediction` for runs that transform x0_hat (see `fold`).
 /// - cost       O(calls * registers); done once.
 /// - errors     `std::invalid_argument`: a level at which the network's output does not determine x0; a malformed plan.
 class program {
 public:
-    program(const plan& p, const convention& network, output_column column = output_column::network)
-        : shared_(std::make_shared<const content>(place(fold(p, network, column)))) {}
+    program(const plan& p, const convention& asked, output_column column = output_column::network)
+        : shared_(std::make_shared<const content>(place(fold(p, asked, column)))) {}
 
     [[nodiscard]] std::size_t network_calls() const { return shared_->calls.size(); }
     [[nodiscard]] std::size_t steps() const { return shared_->steps; }

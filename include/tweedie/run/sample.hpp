@@ -7,6 +7,7 @@
 #include <tweedie/run/observer.hpp>
 #include <tweedie/run/program.hpp>
 #include <tweedie/run/result.hpp>
+#include <tweedie/run/start.hpp>
 #include <tweedie/run/stepper.hpp>
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/host.hpp>
@@ -150,6 +151,14 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
     }
     detail::write_back(s, x);
     return s.result();
+}
+
+/// The same for a deterministic plan with hooks.
+template <class Model, class X, class... Hooks>
+    requires tensor_or_view<std::remove_cvref_t<X>> && is_denoiser<std::remove_cvref_t<Model>> &&
+             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>>
+run_result sample(const plan& p, Model&& model, X&& x, hooks<Hooks...> run) {
+    return sample(p, std::forward<Model>(model), std::forward<X>(x), no_noise{}, std::move(run));
 }
 
 }  // namespace tweedie

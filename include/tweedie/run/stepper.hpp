@@ -63,8 +63,8 @@ class stepper {
 public:
     template <tensor_or_view X>
         requires std::same_as<owned_t<X>, T>
-    stepper(const plan& p, const convention& network, const X& x, Noise noise = {})
-        : stepper(program(p, network), x, std::move(noise)) {}
+    stepper(const plan& p, const convention& asked, const X& x, Noise noise = {})
+        : stepper(program(p, asked), x, std::move(noise)) {}
 
     template <tensor_or_view X>
         requires std::same_as<owned_t<X>, T>

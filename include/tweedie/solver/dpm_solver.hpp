@@ -36,7 +36,7 @@ struct dpmpp_2m {
         require_levels(levels, "dpmpp_2m");
         plan_writer p(variant == difference::midpoint ? "dpmpp_2m(midpoint)" : "dpmpp_2m(taylor)", levels);
         plan_variable x = p.state();
-        history<linear_form> m(2);
+        plan_history m = p.remember("x0_hat", 2);
         double h_prev = 0.0;
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);

@@ -35,13 +35,14 @@ namespace tweedie::solver {
 ///           last steps use fewer nodes. A step to sigma = 0 is of first order: only that has a limit.
 /// - cost    1 network call per step, none is spent on the corrector; order + 1 live tensors, order + 2 in noise prediction.
 /// - errors  `std::invalid_argument`: order 0 or above 8; levels that are not strictly denoising.
-/// - choose  at 5 to 20 calls: order 3 unconditional, order 2 with guidance.
+/// - choose  at 5 to 20 calls: order 3 unconditional, order 2 with guidance; on `grid::log_snr` over the range that matters, since the long
+///           first steps of `grid::karras` over a wide range cost more than the order gains (`analyze` shows it for your data's variance).
 struct unipc {
-    enum class variant { bh1, bh2 };
+    enum class bh { bh1, bh2 };
     enum class form { data, noise };
 
     std::size_t order = 3;                ///< order of the predictor; 1 to 8
-    variant b = variant::bh2;             ///< B(h) of the shortcuts
+    bh variant = bh::bh2;                 ///< B(h) of the shortcuts
     form predicts = form::data;           ///< which prediction is interpolated
     bool corrector = true;                ///< use UniC
     std::vector<std::size_t> uncorrected = {};  ///< steps whose result is not corrected, counted from 0
@@ -107,7 +108,7 @@ private:
         const double exact = -std::expm1(-rate * h) / rate;  // int e^(-rate (lambda_t - lambda))
         const linear_form base = (data ? t.sigma / s.sigma : t.alpha / s.alpha) * x + scale * exact * m0;
 
-        const double shortcut = (b == variant::bh1 ? h : exact) / 2;  // |B(h)| times the constant 1/2
+        const double shortcut = (variant == bh::bh1 ? h : exact) / 2;  // |B(h)| times the constant 1/2
         if (ahead == nullptr && known.size() == 2) {
             const double r = (known[1].lambda - known[0].lambda) / h;
             return base + scale * shortcut * ((known[1].m - m0) / r);
@@ -131,7 +132,7 @@ private:
     }
 
     [[nodiscard]] std::string describe() const {
-        return "unipc(order=" + std::to_string(order) + (b == variant::bh1 ? ", bh1" : ", bh2") +
+        return "unipc(order=" + std::to_string(order) + (variant == bh::bh1 ? ", bh1" : ", bh2") +
                (predicts == form::data ? ", data" : ", noise") + (corrector ? ")" : ", no corrector)");
     }
 };

@@ -111,7 +111,10 @@ struct tensor_traits<View> {
     static std::size_t size(const View& x) { return static_cast<std::size_t>(x.size()); }
     static std::size_t batch(const View& x) { return detail::eigen_batch(x); }
     static owned like(const View& x) { return detail::eigen_like<owned>(x); }
-    static void load(owned& out, const View& x) { out = x; }
+    static void load(owned& out, const View& x) {
+        TWEEDIE_ASSERT(x.rows() == out.rows() && x.cols() == out.cols(), "load: the same shape");
+        Eigen::Map<owned>(out.data(), out.rows(), out.cols()) = x;  // `out = x` might resize, which GCC 12 then warns of
+    }
     static void store(View& x, const owned& from) {
         TWEEDIE_ASSERT(x.rows() == from.rows() && x.cols() == from.cols(), "store: the same shape");
         x = from;

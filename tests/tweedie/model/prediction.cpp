@@ -229,3 +229,14 @@ TEST_CASE("parameters out of range are refused", "[model][prediction][errors]") 
     CHECK(to_string(prediction::k_diff(0.3)) == "k_diff");
     CHECK(prediction::k_diff(0.3) != prediction::k_diff(0.4));
 }
+
+TEST_CASE("predictions of the same quantity convert at every level", "[model][prediction][exact]") {
+    const schedule::flow schedule;
+    const level noise = at(schedule, 1.0);  // alpha = 0
+    CHECK(convert(prediction::epsilon, prediction::k_diff(0.0), noise, schedule) == read_weights{0.0, -1.0});
+    CHECK(convert(prediction::k_diff(0.0), prediction::epsilon, noise, schedule) == read_weights{0.0, -1.0});
+    CHECK(convert(prediction::epsilon, prediction::score, noise, schedule) == read_weights{0.0, -1.0});
+    const level clean = at(schedule, 0.0);  // sigma = 0: the score has no value
+    CHECK(convert(prediction::x0, prediction::k_diff(1.0), clean, schedule) == read_weights{0.0, 1.0});
+    CHECK_THROWS_AS(convert(prediction::epsilon, prediction::score, clean, schedule), std::invalid_argument);
+}

@@ -45,20 +45,21 @@ TEST_CASE("linear forms obey the algebra of vectors", "[plan][linear_form]") {
     CHECK(x == 2.0 * a + 4.0 * b - 2.0 * c);
 }
 
-TEST_CASE("a history gives its newest values and refuses what it does not hold", "[plan][history][errors]") {
-    history<linear_form> m(2);
+TEST_CASE("a memory gives its newest values and refuses what it does not hold", "[plan][writer][errors]") {
+    plan_writer p("test", two_levels);
+    CHECK(refusal([&] { static_cast<void>(p.remember("none", 0)); }) == "plan_writer: the depth of none must be at least 1");
+    plan_history m = p.remember("m", 2);
     CHECK(m.size() == 0);
-    CHECK(refusal([&] { static_cast<void>(m[0]); }) == "history: read before it was written");
+    CHECK(refusal([&] { static_cast<void>(m[0]); }) == "plan_writer: m is read before it was written");
     m.push(linear_form(1));
     CHECK(m[0] == linear_form(1));
-    CHECK(refusal([&] { static_cast<void>(m[1]); }) == "history: read before it was written");
-    CHECK(refusal([&] { static_cast<void>(m[2]); }) == "history: read beyond the declared depth");
+    CHECK(refusal([&] { static_cast<void>(m[1]); }) == "plan_writer: m is read before it was written");
+    CHECK(refusal([&] { static_cast<void>(m[2]); }) == "plan_writer: m is read beyond its declared depth");
     m.push(linear_form(2));
     m.push(linear_form(3));
     CHECK(m.size() == 2);
     CHECK((m[0] == linear_form(3) && m[1] == linear_form(2)));
-    CHECK(refusal([&] { static_cast<void>(m[2]); }) == "history: read beyond the declared depth");
-    CHECK(refusal([] { history<linear_form> none(0); }) == "history: depth must be at least 1");
+    CHECK(refusal([&] { static_cast<void>(m[2]); }) == "plan_writer: m is read beyond its declared depth");
 }
 
 TEST_CASE("a writer refuses unwritten variables, weights that are not finite, and a plan without a call",

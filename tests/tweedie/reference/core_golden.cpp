@@ -105,7 +105,7 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
     }
 
     SECTION("every solver at 5, 8 and 10 steps") {
-        using bh = solver::unipc::variant;
+        using bh = solver::unipc::bh;
         const auto later = {"dpmpp3m_official_logsnr_lof", "dpmpp3m_fixedD2_logsnr_lof", "ipndm4_edm",
                             "evodiff_code_lof"};
         const auto teleported = golden["teleport"]["5.0"].get<std::vector<vec>>();
@@ -120,7 +120,7 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
             const std::map<std::string, plan> plans = {
                 {"ddim_logsnr", solver::ddim{}.plan(edm, log_snr)},
                 {"dpmpp2m_logsnr_lof", solver::dpmpp_2m{}.plan(edm, log_snr)},
-                {"unipc3_bh1_logsnr_lof", solver::unipc{.b = bh::bh1}.plan(edm, log_snr)},
+                {"unipc3_bh1_logsnr_lof", solver::unipc{.variant = bh::bh1}.plan(edm, log_snr)},
                 {"unipc3_bh2_logsnr_lof", solver::unipc{}.plan(edm, log_snr)},
                 {"unipc2_bh2_logsnr_lof", solver::unipc{.order = 2}.plan(edm, log_snr)},
                 {"euler_edm", solver::euler{}.plan(edm, karras)},

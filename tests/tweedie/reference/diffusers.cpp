@@ -404,8 +404,8 @@ TEST_CASE("unipc gives the recorded runs of UniPCMultistepScheduler", "[referenc
         recorded_case r(c, data);
         solver::unipc method;
         method.order = config.value("solver_order", std::size_t{2});
-        method.b = config.value("solver_type", "bh2") == "bh1" ? solver::unipc::variant::bh1
-                                                               : solver::unipc::variant::bh2;
+        method.variant = config.value("solver_type", "bh2") == "bh1" ? solver::unipc::bh::bh1
+                                                               : solver::unipc::bh::bh2;
         method.predicts =
             config.value("predict_x0", true) ? solver::unipc::form::data : solver::unipc::form::noise;
         method.uncorrected = config.value("disable_corrector", std::vector<std::size_t>{});

@@ -121,8 +121,8 @@ TEST_CASE("unipc gives the recorded runs of its own repository", "[reference][so
         levels.push_back(last);
         solver::unipc method;
         method.order = options["order"];
-        method.b =
-            c.value("variant", "bh2") == "bh1" ? solver::unipc::variant::bh1 : solver::unipc::variant::bh2;
+        method.variant =
+            c.value("variant", "bh2") == "bh1" ? solver::unipc::bh::bh1 : solver::unipc::bh::bh2;
         method.predicts = c.value("algorithm_type", "data_prediction") == "noise_prediction"
                               ? solver::unipc::form::noise
                               : solver::unipc::form::data;

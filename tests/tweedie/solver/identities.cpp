@@ -10,7 +10,7 @@ using namespace tweedie;
 
 namespace {
 
-using bh = solver::unipc::variant;
+using bh = solver::unipc::bh;
 using form = solver::unipc::form;
 
 constexpr double same = 1e-13;  // the same coefficients by another formula
@@ -95,9 +95,9 @@ TEST_CASE("unipc of order 1 without corrector is ddim, in data and in noise pred
             const plan ddim = solver::ddim{}.plan(s.schedule, levels);
             for (const bh b : {bh::bh1, bh::bh2}) {
                 const plan data =
-                    solver::unipc{.order = 1, .b = b, .corrector = false}.plan(s.schedule, levels);
+                    solver::unipc{.order = 1, .variant = b, .corrector = false}.plan(s.schedule, levels);
                 const plan noise =
-                    solver::unipc{.order = 1, .b = b, .predicts = form::noise, .corrector = false}.plan(
+                    solver::unipc{.order = 1, .variant = b, .predicts = form::noise, .corrector = false}.plan(
                         s.schedule, levels);
                 check_same_passes(data, ddim, same);
                 check_same_passes(noise, data, same);
@@ -126,7 +126,7 @@ TEST_CASE("bh1 and bh2 are one method wherever the paper's system is solved", "[
             INFO(s.name << ", order " << order);
             const auto method = [&](bh b, bool corrector) {
                 return solver::unipc{
-                    .order = order, .b = b, .corrector = corrector, .lower_order_final = false}
+                    .order = order, .variant = b, .corrector = corrector, .lower_order_final = false}
                     .plan(s.schedule, levels);
             };
             // the shortcuts: UniP-2 on step 1, UniC-1 after it; a pass is written in the registers of the pass before

@@ -84,7 +84,7 @@ void check_orders(const Problem& problem) {
           solver::unipc{.order = 2, .corrector = false, .lower_order_final = false}, 2.0);
     check("unipc-2", solver::unipc{.order = 2, .lower_order_final = false}, 3.0);
     check("unipc-2 bh1",
-          solver::unipc{.order = 2, .b = solver::unipc::variant::bh1, .lower_order_final = false}, 3.0,
+          solver::unipc{.order = 2, .variant = solver::unipc::bh::bh1, .lower_order_final = false}, 3.0,
           3);  // it comes down to 3 from above, later than bh2
     const verify::measured third = problem.order(solver::unipc{.order = 3, .lower_order_final = false});
     CAPTURE(third.order);
@@ -121,7 +121,7 @@ struct planted {
     [[nodiscard]] tweedie::plan plan(const any_schedule&, std::span<const level> levels) const {
         plan_writer p("planted", levels);
         plan_variable x = p.state();
-        history<linear_form> m(2);
+        plan_history m = p.remember("x0_hat", 2);
         double h_prev = 0.0;
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
