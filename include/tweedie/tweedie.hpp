@@ -3,6 +3,10 @@
 
 // Everything but the backends: include <tweedie/tensor/eigen.hpp> or <tweedie/tensor/xtensor.hpp> beside it.
 
+#include <tweedie/analytic/empirical.hpp>
+#include <tweedie/analytic/exact_denoiser.hpp>
+#include <tweedie/analytic/gaussian.hpp>
+#include <tweedie/analytic/mixture.hpp>
 #include <tweedie/grid/custom.hpp>
 #include <tweedie/grid/discrete.hpp>
 #include <tweedie/grid/karras.hpp>
@@ -44,4 +48,7 @@
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/contiguous.hpp>
 #include <tweedie/tensor/host.hpp>
+#include <tweedie/verify/exactness.hpp>
+#include <tweedie/verify/marginal.hpp>
+#include <tweedie/verify/order.hpp>
 #include <tweedie/version.hpp>

@@ -75,17 +75,27 @@ struct affine_entry {
 
 namespace tweedie::detail {
 
+/// Whether of two rows the second ends after `short_row` terms, and a kernel is made for that.
+template <class Scalar>
+bool ends_early(std::size_t k, std::size_t n, const Scalar* coefficients, std::size_t stride) {
+    if (k != 2 || n <= short_row || n > affine_inputs) { return false; }
+    for (std::size_t j = short_row; j < n; ++j) {
+        if (coefficients[stride + j] != Scalar{0}) { return false; }
+    }
+    return true;
+}
+
 /// The kernel for k outputs from n inputs on this machine.
 template <class Scalar>
-const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, const Scalar* coefficients,
-                                              std::size_t stride) {
-    const std::size_t place = (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
+const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, bool second_ends_early) {
+    const std::size_t place =
+        second_ends_early ? n - short_row - 1 : (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
 #if defined(TWEEDIE_AFFINE_AVX2)
-    if (__builtin_cpu_supports("avx2") == 0) { return affine_plain::table<Scalar>[place]; }
+    if (__builtin_cpu_supports("avx2") == 0) {
+        return second_ends_early ? affine_plain::short_table<Scalar>[place] : affine_plain::table<Scalar>[place];
+    }
 #endif
-    bool ends_early = k == 2 && n > short_row && n <= affine_inputs;
-    for (std::size_t j = short_row; ends_early && j < n; ++j) { ends_early = coefficients[stride + j] == Scalar{0}; }
-    return ends_early ? affine_fast::short_table<Scalar>[n - short_row - 1] : affine_fast::table<Scalar>[place];
+    return second_ends_early ? affine_fast::short_table<Scalar>[place] : affine_fast::table<Scalar>[place];
 }
 
 /// `a * b`, the first term of a sum.
@@ -103,7 +113,7 @@ inline Number first_term(const Number& a, const Number& b) {
 template <class Scalar>
 Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                    const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
-                   std::size_t n) {
+                   std::size_t n, bool second_ends_early) {
     using vector = typename simd<Scalar>::vector;
     constexpr std::size_t width = simd<Scalar>::width;
     vector totals{};
@@ -111,7 +121,8 @@ Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* c
         const std::size_t bytes = std::min(width, last - i) * sizeof(Scalar);
         vector sums[affine_group];
         for (std::size_t row = 0; row < k; ++row) {
-            for (std::size_t j = 0; j < n; ++j) {
+            const std::size_t terms = second_ends_early && row == 1 ? short_row : n;
+            for (std::size_t j = 0; j < terms; ++j) {
                 vector x{};
                 std::memcpy(&x, inputs[j] + i, bytes);
                 const vector c = coefficients[row * stride + j] - vector{};
@@ -131,11 +142,12 @@ template <class Scalar>
 bool affine_range(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
                   std::size_t n) {
-    const affine_entry<Scalar>& entry = find_affine_entry(k, n, coefficients, stride);
+    const bool second_ends_early = ends_early(k, n, coefficients, stride);
+    const affine_entry<Scalar>& entry = find_affine_entry<Scalar>(k, n, second_ends_early);
     const std::size_t whole = last - (last - first) % entry.step;
     Scalar sum = 0;
     if (whole != first) { sum = entry.kernel(first, whole, outputs, coefficients, stride, inputs, n); }
-    sum += affine_tail(whole, last, k, outputs, coefficients, stride, inputs, n);
+    sum += affine_tail(whole, last, k, outputs, coefficients, stride, inputs, n, second_ends_early);
     if (is_finite(sum)) { return true; }
     for (std::size_t row = 0; row < k; ++row) {
         if (!all_finite(outputs[row] + first, last - first)) { return false; }

@@ -190,15 +190,18 @@ private:
         return placed;
     }
 
-    /// The columns the given rows read, those that most rows read first (`affine` is faster when a row ends early), and the matrix over them.
+    /// The columns the given rows read, and the matrix over them. Columns that most rows of the pass read come first, since `affine` is
+    /// faster when a row ends early; the order is that of the pass, whichever rows are asked for, so that sums round alike.
     static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass, const std::vector<std::size_t>& where,
                      std::size_t columns, const std::vector<std::size_t>& rows) {
         std::vector<std::size_t> used;
-        for (std::size_t readers = rows.size(); readers > 0; --readers) {
+        for (std::size_t readers = pass.rows.size(); readers > 0; --readers) {
             for (std::size_t col = 0; col < columns; ++col) {
                 std::size_t count = 0;
-                for (const std::size_t r : rows) { count += pass.rows[r].weights[col] != 0.0 ? 1U : 0U; }
-                if (count == readers) { used.push_back(col); }
+                for (const plan_row& row : pass.rows) { count += row.weights[col] != 0.0 ? 1U : 0U; }
+                bool asked = false;
+                for (const std::size_t r : rows) { asked = asked || pass.rows[r].weights[col] != 0.0; }
+                if (count == readers && asked) { used.push_back(col); }
             }
         }
         for (const std::size_t col : used) { inputs.push_back(col < where.size() ? where[col] : detail::output_buffer); }

@@ -35,8 +35,8 @@ namespace tweedie {
 ///
 /// `affine` computes `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]` element by element,
 /// in one pass; an output may be the same object as an input; the sum of no inputs is 0. It returns false if
-/// a value it wrote is not finite. A coefficient of exactly 0 is still a term, and 0 * infinity is NaN: leave
-/// out the input instead.
+/// a value it wrote is not finite. Whether a coefficient of exactly 0 is a term (0 * infinity is NaN) is not
+/// specified: leave out the input instead.
 ///
 /// Optional: `assign(out, const R&)` for each further type `R` that networks return, `map(out, f)` (each
 /// element becomes `f(element)`; for `mappable_tensor`), and `affine_noise`, see the function of that name.

@@ -3,7 +3,9 @@
 
 #include <support/catch.hpp>
 
+#include <cmath>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 // What every machine runs and what a newer one runs give the same bits.
@@ -43,12 +45,27 @@ TEMPLATE_TEST_CASE("every instruction set gives the same bits", "[tensor][affine
             CHECK(run(affine_plain::table<TestType>[place], k, n, c) == run(affine_fast::table<TestType>[place], k, n, c));
             if (k == 2 && n > short_row && n <= affine_inputs) {
                 for (std::size_t j = short_row; j < n; ++j) { c[n + j] = 0; }
-                const affine_entry<TestType>& ends_early = affine_fast::short_table<TestType>[n - short_row - 1];
-                CHECK(&find_affine_entry<TestType>(2, n, c.data(), n) == &ends_early);
-                CHECK(run(affine_plain::table<TestType>[place], k, n, c) == run(ends_early, k, n, c));
+                const affine_entry<TestType>& row_ends_early = affine_fast::short_table<TestType>[n - short_row - 1];
+                REQUIRE(ends_early(2, n, c.data(), n));
+                CHECK(run(affine_plain::table<TestType>[place], k, n, c) == run(row_ends_early, k, n, c));
+                CHECK(run(affine_plain::short_table<TestType>[n - short_row - 1], k, n, c) == run(row_ends_early, k, n, c));
             }
         }
     }
 }
 
 #endif
+
+TEMPLATE_TEST_CASE("a row that ends early ends there in every element", "[tensor][affine][identity]", float, double) {
+    // The third term would turn -0 into +0, and its infinity into NaN.
+    const std::size_t size = 37;
+    std::vector<TestType> zero(size, TestType{0});
+    std::vector<TestType> infinite(size, static_cast<TestType>(INFINITY));
+    std::vector<TestType> first(size);
+    std::vector<TestType> second(size);
+    TestType* const outputs[] = {first.data(), second.data()};
+    const TestType* const inputs[] = {zero.data(), zero.data(), infinite.data()};
+    const TestType coefficients[] = {1, 1, 1, -1, -1, 0};
+    tweedie::detail::affine<TestType>(size, outputs, coefficients, inputs);
+    for (const TestType v : second) { CHECK((v == 0 && std::signbit(v))); }
+}
