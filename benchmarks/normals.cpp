@@ -35,9 +35,7 @@ void baseline(benchmark::State& state, std::size_t size) {
     std::mt19937 engine(7);
     std::normal_distribution<Scalar> normal;
     for (auto _ : state) {
-        for (Scalar& number : out) {
-            number = normal(engine);
-        }
+        for (Scalar& number : out) { number = normal(engine); }
         benchmark::DoNotOptimize(out.data());
         benchmark::ClobberMemory();
     }

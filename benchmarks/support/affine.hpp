@@ -25,9 +25,7 @@ inline void three_to_one(std::size_t size, const float* c, const float* __restri
     const float a = c[0];
     const float b = c[1];
     const float d = c[2];
-    for (std::size_t i = 0; i < size; ++i) {
-        y[i] = a * x[i] + b * e0[i] + d * e1[i];
-    }
+    for (std::size_t i = 0; i < size; ++i) { y[i] = a * x[i] + b * e0[i] + d * e1[i]; }
 }
 
 inline void three_to_one_in_place(std::size_t size, const float* c, float* __restrict x,
@@ -35,9 +33,7 @@ inline void three_to_one_in_place(std::size_t size, const float* c, float* __res
     const float a = c[0];
     const float b = c[1];
     const float d = c[2];
-    for (std::size_t i = 0; i < size; ++i) {
-        x[i] = a * x[i] + b * e0[i] + d * e1[i];
-    }
+    for (std::size_t i = 0; i < size; ++i) { x[i] = a * x[i] + b * e0[i] + d * e1[i]; }
 }
 
 /// Two new tensors from four old ones.
@@ -88,9 +84,7 @@ struct affine_case {
                 values[e] = 0.001F * static_cast<float>((e * 7 + i * 13) % 1009);
             }
         }
-        for (std::size_t j = 0; j < N; ++j) {
-            inputs[j] = std::addressof(tensors[j]);
-        }
+        for (std::size_t j = 0; j < N; ++j) { inputs[j] = std::addressof(tensors[j]); }
         for (std::size_t k = 0; k < K; ++k) {
             outputs[k] = std::addressof(tensors[target == write_to::first_input ? k : N + k]);
         }

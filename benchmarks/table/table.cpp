@@ -141,21 +141,18 @@ int main(int argc, char** argv) {
             if (text.str().empty()) {
                 continue;  // the filter left nothing of this program
             }
-            // The coefficient of variation of a counter that is zero is written as a bare NaN, which is no JSON.
+            // The coefficient of variation of a counter that is zero is written as a bare NaN, which is no
+            // JSON.
             const std::string strict =
                 std::regex_replace(text.str(), std::regex(R"(: -?(NaN|Infinity)\b)"), ": null");
             const json results = json::parse(strict);
             std::vector<json> entries = results.at("benchmarks");
             std::ranges::sort(entries, {}, place_in_program);  // they ran in a random order
-            for (const json& entry : entries) {
-                add(all, entry);
-            }
+            for (const json& entry : entries) { add(all, entry); }
         }
         print("what", "ours", "hand-written baseline", "ratio", "bar", "met");
         std::printf("|---|---|---|---|---|---|\n");
-        for (const std::string& what : all.order) {
-            print(what, all.rows.at(what));
-        }
+        for (const std::string& what : all.order) { print(what, all.rows.at(what)); }
     } catch (const std::exception& error) {
         std::fprintf(stderr, "table: %s\n", error.what());
         return 1;

@@ -68,9 +68,7 @@ void draw_digit(image& on, int left, int top, const pictures& from, Eigen::Index
 
 image draw_grid(const std::array<pictures, classes>& rows) {
     Eigen::Index most = 0;
-    for (const pictures& row : rows) {
-        most = std::max(most, row.cols());
-    }
+    for (const pictures& row : rows) { most = std::max(most, row.cols()); }
     image drawn;
     drawn.width = margin + static_cast<int>(most) * (cell + margin);
     drawn.height = margin + classes * (cell + margin);

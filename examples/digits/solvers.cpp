@@ -52,17 +52,13 @@ const tweedie::schedule::edm& schedule() {
 
 std::vector<std::string> solver_names() {
     std::vector<std::string> names;
-    for (const entry& e : solvers) {
-        names.emplace_back(e.name);
-    }
+    for (const entry& e : solvers) { names.emplace_back(e.name); }
     return names;
 }
 
 std::string listed(const std::vector<std::string>& names) {
     std::string text;
-    for (const std::string& name : names) {
-        text += (text.empty() ? "" : ", ") + name;
-    }
+    for (const std::string& name : names) { text += (text.empty() ? "" : ", ") + name; }
     return text;
 }
 

@@ -13,8 +13,9 @@ int main() {
 #else
     using result = std::vector<double>;
 #endif
-    const tweedie::denoiser model([](const std::vector<float>& x, const tweedie::network_level&) { return result(x.size()); },
-                                  tweedie::prediction::x0, schedule);
+    const tweedie::denoiser model(
+        [](const std::vector<float>& x, const tweedie::network_level&) { return result(x.size()); },
+        tweedie::prediction::x0, schedule);
     std::vector<float> x(4, 1.0F);
     return tweedie::sample(plan, model, x) ? 0 : 1;
 }

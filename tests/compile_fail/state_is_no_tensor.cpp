@@ -13,5 +13,10 @@ int main() {
 #else
     std::vector<int> x(4, 1);
 #endif
-    return tweedie::sample(plan, tweedie::denoiser([](const auto& y, const tweedie::network_level&) { return y; }, tweedie::prediction::x0, schedule), x) ? 0 : 1;
+    return tweedie::sample(plan,
+                           tweedie::denoiser([](const auto& y, const tweedie::network_level&) { return y; },
+                                             tweedie::prediction::x0, schedule),
+                           x)
+               ? 0
+               : 1;
 }

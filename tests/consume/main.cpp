@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a stranger's first program needs: it compiles, links and gives the right numbers however tweedie was found.
+// What a stranger's first program needs: it compiles, links and gives the right numbers however tweedie was
+// found.
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/version.hpp>
 
@@ -23,9 +24,7 @@ struct flow {
 int main() {
     const tweedie::any_schedule schedule(flow{});
     std::vector<double> noise_levels;
-    for (const double t : {1.0, 0.5, 0.0}) {
-        noise_levels.push_back(tweedie::at(schedule, t).sigma);
-    }
+    for (const double t : {1.0, 0.5, 0.0}) { noise_levels.push_back(tweedie::at(schedule, t).sigma); }
     std::printf("tweedie %s\n", tweedie::version_string);
     return noise_levels == std::vector<double>{1.0, 0.5, 0.0} && Eigen::Vector2d(3.0, 4.0).norm() == 5.0 ? 0
                                                                                                          : 1;

@@ -100,9 +100,7 @@ struct tweedie::tensor_traits<archetypes::opaque<Scalar>> {
                 }
                 finite = finite && sums[row] - sums[row] == Scalar{0};
             }
-            for (std::size_t row = 0; row < k; ++row) {
-                outputs[row]->at(i) = sums[row];
-            }
+            for (std::size_t row = 0; row < k; ++row) { outputs[row]->at(i) = sums[row]; }
         }
         return finite;
     }
@@ -121,9 +119,7 @@ struct tweedie::tensor_traits<archetypes::opaque<Scalar>> {
     }
     static bool assign(tensor& out, const tensor& x) {
         if (!same_shape(out, x)) { return false; }
-        for (std::size_t i = 0; i < x.size(); ++i) {
-            out.at(i) = x.at(i);
-        }
+        for (std::size_t i = 0; i < x.size(); ++i) { out.at(i) = x.at(i); }
         return true;
     }
     static void dot(const tensor& x, const tensor& y, std::span<double> per_sample) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Catch2 version 2 and version 3 alike. Compare numbers with WithinRel, WithinAbs and WithinULP, which are the
-// same in both; `Approx` is not.
+// Catch2 version 2 and version 3 alike. Compare numbers with WithinRel, WithinAbs and WithinULP, which are
+// the same in both; `Approx` is not.
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
 #include <catch2/catch_template_test_macros.hpp>

@@ -33,14 +33,17 @@ inline constexpr std::size_t affine_group = 4;
 /// kernel.
 inline constexpr std::size_t affine_inputs = 8;
 
-/// Two outputs, the second of which uses only the first two inputs: the step of a multistep sampler, which makes
-/// its next state from all that it remembers, and what it will remember from the state and the network's output.
+/// Two outputs, the second of which uses only the first two inputs: the step of a multistep sampler, which
+/// makes its next state from all that it remembers, and what it will remember from the state and the
+/// network's output.
 inline constexpr std::size_t short_row = 2;
 
-/// Vectors per output that a kernel works on at a time, as measured: one output has too little arithmetic to hide
-/// the loop's own, several need the registers for their coefficients.
+/// Vectors per output that a kernel works on at a time, as measured: one output has too little arithmetic to
+/// hide the loop's own, several need the registers for their coefficients.
 template <std::size_t K, std::size_t N>
-inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || (K == 1) ? 4 : N == 0 ? 2 : 1;
+inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || (K == 1) ? 4
+                                             : N == 0                      ? 2
+                                                                           : 1;
 
 template <class Scalar>
 struct affine_entry {
@@ -92,7 +95,8 @@ const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, bool
         second_ends_early ? n - short_row - 1 : (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
 #if defined(TWEEDIE_AFFINE_AVX2)
     if (__builtin_cpu_supports("avx2") == 0) {
-        return second_ends_early ? affine_plain::short_table<Scalar>[place] : affine_plain::table<Scalar>[place];
+        return second_ends_early ? affine_plain::short_table<Scalar>[place]
+                                 : affine_plain::table<Scalar>[place];
     }
 #endif
     return second_ends_early ? affine_fast::short_table<Scalar>[place] : affine_fast::table<Scalar>[place];
@@ -108,12 +112,13 @@ inline Number first_term(const Number& a, const Number& b) {
     }
 }
 
-/// The same for the elements left over by the kernels, for `k <= affine_group` outputs. In vectors too, the last
-/// one filled up with zeros: a compiler may vectorise a scalar loop over the terms, and then round otherwise.
+/// The same for the elements left over by the kernels, for `k <= affine_group` outputs. In vectors too, the
+/// last one filled up with zeros: a compiler may vectorise a scalar loop over the terms, and then round
+/// otherwise.
 template <class Scalar>
 Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* const* outputs,
-                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs,
-                   std::size_t n, bool second_ends_early) {
+                   const Scalar* coefficients, std::size_t stride, const Scalar* const* inputs, std::size_t n,
+                   bool second_ends_early) {
     using vector = typename simd<Scalar>::vector;
     constexpr std::size_t width = simd<Scalar>::width;
     vector totals{};
@@ -130,9 +135,7 @@ Scalar affine_tail(std::size_t first, std::size_t last, std::size_t k, Scalar* c
             }
             totals += sums[row];
         }
-        for (std::size_t row = 0; row < k; ++row) {
-            std::memcpy(outputs[row] + i, &sums[row], bytes);
-        }
+        for (std::size_t row = 0; row < k; ++row) { std::memcpy(outputs[row] + i, &sums[row], bytes); }
     }
     return sum_of_lanes<Scalar>(totals);
 }
@@ -179,14 +182,10 @@ bool affine_rows(std::size_t first, std::size_t last, std::size_t k, Scalar* con
     bool finite = true;
     for (std::size_t begin = first; begin < last; begin += block) {
         const std::size_t size = std::min(block, last - begin);
-        for (std::size_t j = 0; j < n; ++j) {
-            at[j] = inputs[j] + begin;
-        }
+        for (std::size_t j = 0; j < n; ++j) { at[j] = inputs[j] + begin; }
         for (std::size_t row = 0; row < aside; row += group) {
             Scalar* rows[group];
-            for (std::size_t r = 0; r < group; ++r) {
-                rows[r] = buffer.data() + (row + r) * block;
-            }
+            for (std::size_t r = 0; r < group; ++r) { rows[r] = buffer.data() + (row + r) * block; }
             finite = affine_range(0, size, group, rows, coefficients + row * stride, stride, at.data(), n) &&
                      finite;
         }
@@ -246,12 +245,8 @@ bool affine_noise(std::size_t batch, std::size_t sample_size, std::span<Scalar* 
         small_array<Scalar, budget> noise(streams.size() * block);
         small_array<const Scalar*, 64> in(columns);
         small_array<Scalar*, 64> out(k);
-        for (std::size_t row = 0; row < k; ++row) {
-            out[row] = outputs[row] + offset;
-        }
-        for (std::size_t j = 0; j < n; ++j) {
-            in[j] = inputs[j] + offset;
-        }
+        for (std::size_t row = 0; row < k; ++row) { out[row] = outputs[row] + offset; }
+        for (std::size_t j = 0; j < n; ++j) { in[j] = inputs[j] + offset; }
         for (std::size_t s = 0; s < streams.size(); ++s) {
             Scalar* values = noise.data() + s * block;
             streams[s](sample, first, std::span<Scalar>(values, size));

@@ -37,9 +37,7 @@ bool for_each_index(std::size_t count, [[maybe_unused]] std::size_t work, const 
     }
 #endif
     bool all = true;
-    for (std::size_t i = 0; i < count; ++i) {
-        all = body(i) && all;
-    }
+    for (std::size_t i = 0; i < count; ++i) { all = body(i) && all; }
     return all;
 }
 

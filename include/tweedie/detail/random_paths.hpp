@@ -45,20 +45,15 @@ enum class random_path { scalar, vector128, avx2, avx512 };
 /// Whether this compiler made the path and this machine can run it.
 [[nodiscard]] inline int random_path_available(random_path path) {
     switch (path) {
-        case random_path::scalar:
-            return 1;
+        case random_path::scalar: return 1;
 #if defined(TWEEDIE_RANDOM_VECTORS)
-        case random_path::vector128:
-            return 1;
+        case random_path::vector128: return 1;
 #endif
 #if defined(TWEEDIE_RANDOM_X86)
-        case random_path::avx2:
-            return __builtin_cpu_supports("avx2");
-        case random_path::avx512:
-            return __builtin_cpu_supports("avx512f");
+        case random_path::avx2: return __builtin_cpu_supports("avx2");
+        case random_path::avx512: return __builtin_cpu_supports("avx512f");
 #endif
-        default:
-            return 0;
+        default: return 0;
     }
 }
 
@@ -69,17 +64,13 @@ void random_fill(random_path path, const std::uint32_t* counter, const std::uint
                  std::size_t count) {
     switch (path) {
 #if defined(TWEEDIE_RANDOM_X86)
-        case random_path::avx512:
-            return random_avx512::fill(counter, key, out, count);
-        case random_path::avx2:
-            return random_avx2::fill(counter, key, out, count);
+        case random_path::avx512: return random_avx512::fill(counter, key, out, count);
+        case random_path::avx2: return random_avx2::fill(counter, key, out, count);
 #endif
 #if defined(TWEEDIE_RANDOM_VECTORS)
-        case random_path::vector128:
-            return random_vector128::fill(counter, key, out, count);
+        case random_path::vector128: return random_vector128::fill(counter, key, out, count);
 #endif
-        default:
-            return random_scalar::fill(counter, key, out, count);
+        default: return random_scalar::fill(counter, key, out, count);
     }
 }
 

@@ -41,9 +41,7 @@ double dot_sample(const Scalar* x, const Scalar* y, std::size_t size, std::size_
         return true;
     });
     double sum = 0;
-    for (std::size_t s = 0; s < segments; ++s) {
-        sum += partial[s];
-    }
+    for (std::size_t s = 0; s < segments; ++s) { sum += partial[s]; }
     return sum;
 }
 

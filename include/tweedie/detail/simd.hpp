@@ -8,8 +8,9 @@
 
 namespace tweedie::detail {
 
-/// A few scalars that are added and multiplied together, in the vector types that GCC and Clang share; one scalar
-/// elsewhere. The width changes the speed, never a result. `stored` is the same in memory, aligned like a scalar.
+/// A few scalars that are added and multiplied together, in the vector types that GCC and Clang share; one
+/// scalar elsewhere. The width changes the speed, never a result. `stored` is the same in memory, aligned
+/// like a scalar.
 #if defined(__GNUC__)
 template <class Scalar, std::size_t Bytes>
 struct simd_of {
@@ -46,9 +47,7 @@ inline Scalar sum_of_lanes(const Vector& v) {
         return v;
     } else {  // by subscript: a copy through memory would keep `v` there
         Scalar sum = v[0];
-        for (std::size_t lane = 1; lane < sizeof(Vector) / sizeof(Scalar); ++lane) {
-            sum += v[lane];
-        }
+        for (std::size_t lane = 1; lane < sizeof(Vector) / sizeof(Scalar); ++lane) { sum += v[lane]; }
         return sum;
     }
 }
@@ -67,9 +66,7 @@ inline bool is_finite(double x) {
 template <class Scalar>
 bool all_finite(const Scalar* x, std::size_t size) {
     unsigned bad = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-        bad |= is_finite(x[i]) ? 0U : 1U;
-    }
+    for (std::size_t i = 0; i < size; ++i) { bad |= is_finite(x[i]) ? 0U : 1U; }
     return bad == 0;
 }
 

@@ -5,8 +5,8 @@
 
 namespace tweedie::detail {
 
-/// An uninitialised array of trivial elements whose length is known at run time; on the stack up to `Capacity`.
-/// (By hand: `<memory>` would cost half of what including the library may.)
+/// An uninitialised array of trivial elements whose length is known at run time; on the stack up to
+/// `Capacity`. (By hand: `<memory>` would cost half of what including the library may.)
 template <class Element, std::size_t Capacity>
 class small_array {
 public:

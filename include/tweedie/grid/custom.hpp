@@ -21,9 +21,7 @@ template <noise_schedule Schedule>
 [[nodiscard]] std::vector<level> from_times(const Schedule& schedule, std::span<const double> times) {
     std::vector<level> out;
     out.reserve(times.size());
-    for (const double t : times) {
-        out.push_back(at(schedule, t));
-    }
+    for (const double t : times) { out.push_back(at(schedule, t)); }
     require_levels(out, "grid::from_times");
     return out;
 }
@@ -70,9 +68,7 @@ template <noise_schedule Schedule>
 [[nodiscard]] std::vector<level> from_half_log_snr(const Schedule& schedule, std::span<const double> values) {
     std::vector<level> out;
     out.reserve(values.size());
-    for (const double value : values) {
-        out.push_back(at_half_log_snr(schedule, value));
-    }
+    for (const double value : values) { out.push_back(at_half_log_snr(schedule, value)); }
     require_levels(out, "grid::from_half_log_snr");
     return out;
 }

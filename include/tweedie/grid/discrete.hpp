@@ -55,9 +55,7 @@ template <class Index>
     require_final_level(last, who);
     std::vector<level> out;
     out.reserve(static_cast<std::size_t>(steps) + 1);
-    for (int i = 0; i < steps; ++i) {
-        out.push_back(at(schedule, static_cast<double>(index(i))));
-    }
+    for (int i = 0; i < steps; ++i) { out.push_back(at(schedule, static_cast<double>(index(i)))); }
     if (last == grid::final_level::sigma_min && out.back().t == 0.0) {
         throw std::invalid_argument(
             std::string(who) +

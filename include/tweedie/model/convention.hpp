@@ -19,7 +19,8 @@ enum class condition {
     half_log_snr,       ///< ln(alpha / sigma)
 };
 
-/// A noise level as the network sees it: on the schedule it was trained on, with the number it is conditioned on.
+/// A noise level as the network sees it: on the schedule it was trained on, with the number it is conditioned
+/// on.
 struct network_level : level {
     double condition = 0.0;  ///< what the network takes as its time, see `tweedie::condition`
 
@@ -41,12 +42,14 @@ struct network_call {
 /// Options of a convention.
 struct convention_options {
     condition time = condition::time;  ///< which number the network is conditioned on
-    double time_scale = 1.0;           ///< that number is multiplied by this (1000 for flow networks trained on [0, 1000])
+    double time_scale =
+        1.0;  ///< that number is multiplied by this (1000 for flow networks trained on [0, 1000])
 };
 
-/// Everything the library must know about a network but its weights: what it returns, on which schedule it was trained, and how it
-/// wants its time. A network is usable with a plan on any other schedule: it is asked at the level of equal signal-to-noise ratio
-/// on its own schedule, with the state rescaled to it, and both are folded into the plan.
+/// Everything the library must know about a network but its weights: what it returns, on which schedule it
+/// was trained, and how it wants its time. A network is usable with a plan on any other schedule: it is asked
+/// at the level of equal signal-to-noise ratio on its own schedule, with the state rescaled to it, and both
+/// are folded into the plan.
 class convention {
 public:
     convention(prediction_type prediction, any_schedule schedule, convention_options options = {})
@@ -91,8 +94,11 @@ private:
         const double low = std::fmin(range.noisy, range.clean);
         const double high = std::fmax(range.noisy, range.clean);
         if (!(planned.t >= low && planned.t <= high)) { return false; }
-        const auto close = [](double a, double b) { return std::abs(a - b) <= 1e-12 * (std::abs(a) + std::abs(b)); };
-        return close(schedule_.alpha(planned.t), planned.alpha) && close(schedule_.sigma(planned.t), planned.sigma);
+        const auto close = [](double a, double b) {
+            return std::abs(a - b) <= 1e-12 * (std::abs(a) + std::abs(b));
+        };
+        return close(schedule_.alpha(planned.t), planned.alpha) &&
+               close(schedule_.sigma(planned.t), planned.sigma);
     }
 
     [[nodiscard]] double condition_at(const level& own) const {

@@ -12,13 +12,16 @@ namespace tweedie {
 
 /// A network together with its convention: any callable `out = net(x, level)` or `net(x, level, out)`.
 ///
-/// - `net`         kept by value; pass `std::ref(net)` or a lambda that captures by reference for a network that must not be copied.
+/// - `net`         kept by value; pass `std::ref(net)` or a lambda that captures by reference for a network
+///                 that must not be copied.
 /// - `prediction`  what it returns.
 /// - `schedule`    the schedule it was trained on. Plans may use another one (see `convention`).
 /// - `options`     how it wants its time.
 ///
-///     const denoiser model([&](const std::vector<float>& x, const network_level& at) { return engine(x, at.condition); },
-///                          prediction::epsilon, schedule::vp_linear{}, {.time_scale = 1000.0});
+///     const auto net = [&](const std::vector<float>& x, const network_level& at) {
+///         return engine(x, at.condition);
+///     };
+///     const denoiser model(net, prediction::epsilon, schedule::vp_linear{}, {.time_scale = 1000.0});
 template <class Network>
 class denoiser {
 public:

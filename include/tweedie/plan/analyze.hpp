@@ -26,16 +26,19 @@ struct transfer {
 
 /// The exact transfer of a plan for data `N(mu, variance)` along one principal direction.
 ///
-/// The data prediction of Gaussian data is linear, `x0_hat = (alpha v x + sigma^2 mu) / (alpha^2 v + sigma^2)`, so the whole run is a
-/// product of the plan's small matrices; a covariance is treated one eigenvalue at a time. Equals running the plan on a `double` with the
-/// exact denoiser to rounding. Use it to compare solvers and noise levels before any network is called.
+/// The data prediction of Gaussian data is linear, `x0_hat = (alpha v x + sigma^2 mu) / (alpha^2 v +
+/// sigma^2)`, so the whole run is a product of the plan's small matrices; a covariance is treated one
+/// eigenvalue at a time. Equals running the plan on a `double` with the exact denoiser to rounding. Use it to
+/// compare solvers and noise levels before any network is called.
 /// - `p`         a plan that is not folded.
 /// - `variance`  eigenvalue of the data covariance; >= 0.
 /// - cost        O(calls * registers^2).
 /// - errors      `std::invalid_argument`: a folded plan, a negative or NaN variance.
 [[nodiscard]] inline transfer analyze(const plan& p, double variance) {
     if (!(variance >= 0.0)) { throw std::invalid_argument("analyze: variance must be >= 0"); }
-    if (p.output != output_column::data_prediction) { throw std::invalid_argument("analyze: the plan must not be folded"); }
+    if (p.output != output_column::data_prediction) {
+        throw std::invalid_argument("analyze: the plan must not be folded");
+    }
     // A value of the run: coefficients on x_start, on mu, and on each draw made so far.
     struct value {
         double start = 0.0;
@@ -59,7 +62,9 @@ struct transfer {
         }
         std::vector<value> after(pass.rows.size());
         for (std::size_t r = 0; r < pass.rows.size(); ++r) {
-            for (std::size_t c = 0; c < columns.size(); ++c) { accumulate(after[r], pass.rows[r].weights[c], columns[c]); }
+            for (std::size_t c = 0; c < columns.size(); ++c) {
+                accumulate(after[r], pass.rows[r].weights[c], columns[c]);
+            }
         }
         return after;
     };
@@ -80,14 +85,16 @@ struct transfer {
     return result;
 }
 
-/// The exact probability flow from level s to level t for data `N(mu, variance)` along one principal direction:
+/// The exact probability flow from level s to level t for data `N(mu, variance)` along one principal
+/// direction:
 ///
 ///     x_t = alpha_t mu + sqrt((alpha_t^2 v + sigma_t^2) / (alpha_s^2 v + sigma_s^2)) (x_s - alpha_s mu)
 ///
 /// Source: Wang and Vastola 2024, arXiv:2412.09726 (their Gaussian solution, here for any alpha and sigma).
 [[nodiscard]] inline transfer exact_transfer(const level& s, const level& t, double variance) {
     if (!(variance >= 0.0)) { throw std::invalid_argument("exact_transfer: variance must be >= 0"); }
-    const double gain = std::sqrt((t.alpha * t.alpha * variance + t.sigma * t.sigma) / (s.alpha * s.alpha * variance + s.sigma * s.sigma));
+    const double gain = std::sqrt((t.alpha * t.alpha * variance + t.sigma * t.sigma) /
+                                  (s.alpha * s.alpha * variance + s.sigma * s.sigma));
     return {gain, t.alpha - gain * s.alpha, 0.0};
 }
 

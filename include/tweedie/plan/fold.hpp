@@ -15,8 +15,8 @@ namespace tweedie {
 
 namespace detail {
 
-/// a + b, exactly zero when nothing but rounding is left and exactly one when nothing but rounding is missing, so that what cancels on
-/// paper costs no read, and what copies on paper is a move.
+/// a + b, exactly zero when nothing but rounding is left and exactly one when nothing but rounding is
+/// missing, so that what cancels on paper costs no read, and what copies on paper is a move.
 [[nodiscard]] inline double tidy_sum(double a, double b) {
     constexpr double eps = 8.0 * std::numeric_limits<double>::epsilon();
     const double sum = a + b;
@@ -28,18 +28,22 @@ namespace detail {
 
 }  // namespace detail
 
-/// Multiplies a network's convention into a plan: prediction type, preconditioning, the network's own schedule, input scaling.
+/// Multiplies a network's convention into a plan: prediction type, preconditioning, the network's own
+/// schedule, input scaling.
 ///
-/// With `x0_hat = a x + b output` and the network fed `c x` (see `convention::call_at`), every row that uses x0_hat uses the register
-/// that was evaluated and the raw output instead, and the register holds `c x`. The folded plan does the same arithmetic in the same
-/// number of passes; no conversion is left for the run.
+/// With `x0_hat = a x + b output` and the network fed `c x` (see `convention::call_at`), every row that uses
+/// x0_hat uses the register that was evaluated and the raw output instead, and the register holds `c x`. The
+/// folded plan does the same arithmetic in the same number of passes; no conversion is left for the run.
 ///
-/// - `column`  `network` (the default) folds all. `data_prediction` leaves x0_hat as the column of the passes, for runs that transform it
-///             (clipping, thresholding, guidance rules): x0_hat is then formed first, one pass more.
-/// - errors    `std::invalid_argument` where a level of the plan does not determine x0 (for instance epsilon at alpha = 0), and for a plan
-///             that is folded already.
-[[nodiscard]] inline plan fold(plan p, const convention& asked_of, output_column column = output_column::network) {
-    std::vector<double> scales(1, 1.0);  // of the registers before the pass: a register holds scale * its value
+/// - `column`  `network` (the default) folds all. `data_prediction` leaves x0_hat as the column of the
+///             passes, for runs that transform it (clipping, thresholding, guidance rules): x0_hat is then
+///             formed first, one pass more.
+/// - errors    `std::invalid_argument` where a level of the plan does not determine x0 (for instance epsilon
+///             at alpha = 0), and for a plan that is folded already.
+[[nodiscard]] inline plan fold(plan p, const convention& asked_of,
+                               output_column column = output_column::network) {
+    std::vector<double> scales(1,
+                               1.0);  // of the registers before the pass: a register holds scale * its value
     for (const plan_call& call : p.calls) {
         if (p.output != output_column::data_prediction || call.input_scale != 1.0) {
             throw std::invalid_argument("fold: the plan is folded already");
@@ -50,8 +54,9 @@ namespace detail {
         for (std::size_t r = 0; r < pass.rows.size(); ++r) {
             plan_row& row = pass.rows[r];
             const std::size_t moved = detail::moved_column(row);
-            double scale = moved < scales.size() ? scales[moved] : 1.0;  // a register that only moves keeps its scale
-            if (next == nullptr) { scale = 1.0; }  // the result is the state itself
+            double scale =
+                moved < scales.size() ? scales[moved] : 1.0;  // a register that only moves keeps its scale
+            if (next == nullptr) { scale = 1.0; }             // the result is the state itself
             if (next != nullptr && next->query == r) { scale = next->input_scale; }
             for (std::size_t c = 0; c < row.weights.size(); ++c) {
                 const double before = c < scales.size() ? scales[c] : 1.0;

@@ -8,12 +8,13 @@ namespace tweedie {
 
 /// A weighted sum of symbols: the right-hand side of an equation in a solver's file.
 ///
-/// Symbols are tensors that exist only when the plan runs: states, data predictions, noise draws. Made by a `plan_writer`; combined with
-/// `+`, `-`, and multiplication or division by a `double`, so that
+/// Symbols are tensors that exist only when the plan runs: states, data predictions, noise draws. Made by a
+/// `plan_writer`; combined with `+`, `-`, and multiplication or division by a `double`, so that
 ///
 ///     const linear_form d = m0 + (m0 - m1) / (2 * r);
 ///
-/// is the paper's line. A default-constructed form is zero. Plan-time only; cost is linear in the number of terms.
+/// is the paper's line. A default-constructed form is zero. Plan-time only; cost is linear in the number of
+/// terms.
 class linear_form {
 public:
     struct term {
@@ -44,7 +45,8 @@ public:
         std::size_t a = 0;
         std::size_t b = 0;
         while (a < terms_.size() || b < other.terms_.size()) {
-            if (b == other.terms_.size() || (a < terms_.size() && terms_[a].symbol < other.terms_[b].symbol)) {
+            if (b == other.terms_.size() ||
+                (a < terms_.size() && terms_[a].symbol < other.terms_[b].symbol)) {
                 sum.push_back(terms_[a++]);
             } else if (a == terms_.size() || other.terms_[b].symbol < terms_[a].symbol) {
                 sum.push_back({other.terms_[b].symbol, weight * other.terms_[b].weight});
@@ -67,9 +69,13 @@ private:
 
 [[nodiscard]] inline linear_form operator+(linear_form a, const linear_form& b) { return a.add(1.0, b); }
 [[nodiscard]] inline linear_form operator-(linear_form a, const linear_form& b) { return a.add(-1.0, b); }
-[[nodiscard]] inline linear_form operator*(double weight, const linear_form& a) { return linear_form().add(weight, a); }
+[[nodiscard]] inline linear_form operator*(double weight, const linear_form& a) {
+    return linear_form().add(weight, a);
+}
 [[nodiscard]] inline linear_form operator*(const linear_form& a, double weight) { return weight * a; }
-[[nodiscard]] inline linear_form operator/(const linear_form& a, double divisor) { return (1.0 / divisor) * a; }
+[[nodiscard]] inline linear_form operator/(const linear_form& a, double divisor) {
+    return (1.0 / divisor) * a;
+}
 [[nodiscard]] inline linear_form operator-(const linear_form& a) { return -1.0 * a; }
 inline linear_form& operator+=(linear_form& a, const linear_form& b) { return a.add(1.0, b); }
 inline linear_form& operator-=(linear_form& a, const linear_form& b) { return a.add(-1.0, b); }

@@ -14,7 +14,8 @@ namespace tweedie {
 /// One new register as a combination of what a pass reads.
 ///
 /// - `name`     for people: what the solver calls it.
-/// - `weights`  one per column of the pass: registers, then the network's output (if the pass follows a call), then fresh noise.
+/// - `weights`  one per column of the pass: registers, then the network's output (if the pass follows a
+///              call), then fresh noise.
 struct plan_row {
     std::string name;
     std::vector<double> weights;
@@ -39,7 +40,8 @@ struct plan_pass {
 /// - `query`        the register that is evaluated.
 /// - `input_scale`  the register holds `input_scale * x`; 1 until the plan is folded.
 /// - `asks`         the level the network is told; equal to `at` until the plan is folded.
-/// - `x0`           `x0_hat = x0.x * x + x0.output * output`; (0, 1) until the plan is folded: the output is x0_hat.
+/// - `x0`           `x0_hat = x0.x * x + x0.output * output`; (0, 1) until the plan is folded: the output is
+///                  x0_hat.
 struct plan_call {
     std::size_t step = 0;
     level at;
@@ -58,10 +60,12 @@ enum class output_column {
     network,          ///< what the network returns (a folded plan)
 };
 
-/// A sampler as plain data: which register is evaluated at which noise level, and one small matrix per network call.
+/// A sampler as plain data: which register is evaluated at which noise level, and one small matrix per
+/// network call.
 ///
-/// Register 0 holds the state at the start and at the end. `start` is the pass before the first call; it usually copies.
-/// Written by a solver, changed by `fold`, run by `sample` and `stepper`, examined by `analyze`, `counts` and `to_text`.
+/// Register 0 holds the state at the start and at the end. `start` is the pass before the first call; it
+/// usually copies. Written by a solver, changed by `fold`, run by `sample` and `stepper`, examined by
+/// `analyze`, `counts` and `to_text`.
 struct plan {
     std::string solver;
     std::vector<level> levels;
@@ -77,7 +81,8 @@ struct plan {
 /// - `network_calls`  NFE.
 /// - `draws`          normal tensors drawn.
 /// - `live_tensors`   registers held at once, at most, the network's output not counted.
-/// - `reads`, `writes`  tensors read and written by all passes together; a register that only moves costs neither.
+/// - `reads`, `writes`  tensors read and written by all passes together; a register that only moves costs
+///                      neither.
 struct plan_counts {
     std::size_t network_calls = 0;
     std::size_t draws = 0;

@@ -24,11 +24,11 @@ namespace tweedie {
 ///     start
 ///       r0 x = 1 r0
 ///     call r0 step 1 at 42.4 1 42.4                        evaluate register 0
-///       r0 x = 0.53 r0 + 0.61 out - 0.14 r1                `out` is the network's output, `z3` the fourth noise draw
+///       r0 x = 0.53 r0 + 0.61 out - 0.14 r1                `out`: the network's output, `z3`: fourth draw
 ///       r1 x0_hat = 1 out
 ///
-/// A folded plan also has, per call, the lines `input_scale`, `asks` (t alpha sigma condition) and `x0` (weights of x and out).
-/// Numbers are the shortest that read back to the same double.
+/// A folded plan also has, per call, the lines `input_scale`, `asks` (t alpha sigma condition) and `x0`
+/// (weights of x and out). Numbers are the shortest that read back to the same double.
 [[nodiscard]] inline std::string to_text(const plan& p) {
     std::string text;
     const auto number = [&](double value) {
@@ -73,7 +73,8 @@ namespace tweedie {
         }
         registers = pass.rows.size();
     };
-    text += "tweedie plan 1\nsolver " + p.solver + "\noutput " + (p.output == output_column::network ? "network" : "x0_hat") + '\n';
+    text += "tweedie plan 1\nsolver " + p.solver + "\noutput " +
+            (p.output == output_column::network ? "network" : "x0_hat") + '\n';
     for (const level& l : p.levels) {
         text += "level ";
         write_level(l);
@@ -85,7 +86,8 @@ namespace tweedie {
         text += "call r" + std::to_string(call.query) + " step " + std::to_string(call.step) + " at ";
         write_level(call.at);
         text += '\n';
-        const bool plain = call.input_scale == 1.0 && call.x0 == read_weights{} && static_cast<const level&>(call.asks) == call.at &&
+        const bool plain = call.input_scale == 1.0 && call.x0 == read_weights{} &&
+                           static_cast<const level&>(call.asks) == call.at &&
                            call.asks.condition == call.at.t;
         if (!plain) {
             text += "  input_scale ";
@@ -163,7 +165,9 @@ public:
     double real() { return parse<double>(word()); }
     std::size_t index(char prefix) {
         std::string_view w = word();
-        if (w.size() < 2 || w.front() != prefix) { fail(std::string("expected '") + prefix + "' and a number"); }
+        if (w.size() < 2 || w.front() != prefix) {
+            fail(std::string("expected '") + prefix + "' and a number");
+        }
         return parse<std::size_t>(w.substr(1));
     }
     std::size_t count() { return parse<std::size_t>(word()); }
@@ -185,7 +189,9 @@ private:
     Number parse(std::string_view w) const {
         Number value{};
         const auto [end, error] = std::from_chars(w.data(), w.data() + w.size(), value);
-        if (error != std::errc() || end != w.data() + w.size()) { fail("expected a number, found '" + std::string(w) + "'"); }
+        if (error != std::errc() || end != w.data() + w.size()) {
+            fail("expected a number, found '" + std::string(w) + "'");
+        }
         return value;
     }
 
@@ -230,7 +236,9 @@ private:
                 column = in.index('r');
                 if (column >= registers) { column = row.weights.size(); }
             }
-            if (column >= row.weights.size()) { in.fail("a register, output or draw that does not exist there"); }
+            if (column >= row.weights.size()) {
+                in.fail("a register, output or draw that does not exist there");
+            }
             row.weights[column] = weight;
         }
         pass->rows.push_back(std::move(row));
@@ -289,7 +297,9 @@ private:
         }
         if (!in.at_end()) { in.fail("nothing more expected on this line"); }
     }
-    if (p.calls.empty()) { throw std::invalid_argument("parse_plan: a plan needs at least one network call"); }
+    if (p.calls.empty()) {
+        throw std::invalid_argument("parse_plan: a plan needs at least one network call");
+    }
     return p;
 }
 

@@ -20,7 +20,8 @@ class plan_writer;
 
 /// A named register of a plan under construction: assigned and read like a variable in the paper's equations.
 ///
-/// Its value is carried across network calls by the plan. Reading it before anything was assigned to it is an error.
+/// Its value is carried across network calls by the plan. Reading it before anything was assigned to it is an
+/// error.
 class plan_variable {
 public:
     plan_variable(const plan_variable&) = delete;
@@ -38,9 +39,11 @@ private:
     std::size_t index_;
 };
 
-/// The last `depth` values of something a solver remembers, newest first: `m[0]`, `m[1]`, ... Each is a register of the plan.
+/// The last `depth` values of something a solver remembers, newest first: `m[0]`, `m[1]`, ... Each is a
+/// register of the plan.
 ///
-/// Declared once and pushed to, never shifted by hand. What an old value was made of is not kept, the value is.
+/// Declared once and pushed to, never shifted by hand. What an old value was made of is not kept, the value
+/// is.
 /// - errors  `std::invalid_argument` on a read before it was written, or beyond the declared depth.
 class plan_history {
 public:
@@ -57,7 +60,8 @@ public:
 
 private:
     friend class plan_writer;
-    plan_history(plan_writer& writer, std::size_t first, std::size_t depth) : writer_(&writer), first_(first), depth_(depth) {}
+    plan_history(plan_writer& writer, std::size_t first, std::size_t depth)
+        : writer_(&writer), first_(first), depth_(depth) {}
 
     plan_writer* writer_;
     std::size_t first_;
@@ -81,11 +85,13 @@ struct plan_step {
 ///     }
 ///     return p.finish(x);
 ///
-/// All equations between two network calls become one pass; what later equations need is kept, nothing else. Read a variable after the call
-/// rather than before it: the call turns its value into a register, an older copy of the value keeps all that it was made of alive.
-/// So give the call a statement of its own: in `x = y + p.velocity(x, t, schedule)` compilers differ in which side they evaluate first.
-/// Where a register equals a combination of the query and other registers, it is not kept (UniPC's corrected state is none).
-/// - errors  `std::invalid_argument`: a variable read before it was written, a weight that is not finite, a plan without a network call.
+/// All equations between two network calls become one pass; what later equations need is kept, nothing else.
+/// Read a variable after the call rather than before it: the call turns its value into a register, an older
+/// copy of the value keeps all that it was made of alive. So give the call a statement of its own: in `x = y
+/// + p.velocity(x, t, schedule)` compilers differ in which side they evaluate first. Where a register equals
+/// a combination of the query and other registers, it is not kept (UniPC's corrected state is none).
+/// - errors  `std::invalid_argument`: a variable read before it was written, a weight that is not finite, a
+///           plan without a network call.
 class plan_writer {
 public:
     /// - `solver`  name and options of the method, for people.
@@ -122,23 +128,28 @@ public:
 
     /// A memory of the last `depth` values of something, empty.
     [[nodiscard]] plan_history remember(const std::string& name, std::size_t depth) {
-        if (depth == 0) { throw std::invalid_argument("plan_writer: the depth of " + name + " must be at least 1"); }
+        if (depth == 0) {
+            throw std::invalid_argument("plan_writer: the depth of " + name + " must be at least 1");
+        }
         for (std::size_t age = 0; age < depth; ++age) { values_.push_back({name, {}, false}); }
         return {*this, values_.size() - depth, depth};
     }
 
     /// Evaluates the network at `x` and gives its data prediction x0_hat. One network call.
-    [[nodiscard]] linear_form data_prediction(const linear_form& x, const level& at) { return evaluate(x, at).x0; }
+    [[nodiscard]] linear_form data_prediction(const linear_form& x, const level& at) {
+        return evaluate(x, at).x0;
+    }
 
-    /// Evaluates the network at `x` and gives its noise prediction, `eps_hat = (x - alpha x0_hat) / sigma`. One network call.
+    /// Evaluates the network at `x` and gives its noise prediction, `eps_hat = (x - alpha x0_hat) / sigma`.
+    /// One network call.
     /// - at  a level with sigma > 0.
     [[nodiscard]] linear_form noise_prediction(const linear_form& x, const level& at) {
         const evaluation e = evaluate(x, at);
         return (e.x - at.alpha * e.x0) / at.sigma;
     }
 
-    /// Evaluates the network at `x` and gives the velocity `dx/dt = alpha' x0_hat + sigma' eps_hat` of the probability flow in the time of
-    /// `schedule`. One network call.
+    /// Evaluates the network at `x` and gives the velocity `dx/dt = alpha' x0_hat + sigma' eps_hat` of the
+    /// probability flow in the time of `schedule`. One network call.
     /// - at  a level with sigma > 0.
     [[nodiscard]] linear_form velocity(const linear_form& x, const level& at, const any_schedule& schedule) {
         const evaluation e = evaluate(x, at);
@@ -155,7 +166,9 @@ public:
 
     /// Ends the plan with `x` as its result.
     [[nodiscard]] plan finish(const linear_form& x) {
-        if (plan_.calls.empty()) { throw std::invalid_argument("plan_writer: a plan needs at least one network call"); }
+        if (plan_.calls.empty()) {
+            throw std::invalid_argument("plan_writer: a plan needs at least one network call");
+        }
         const std::size_t result = materialise("x", x);
         lay_out(result);
         return std::move(plan_);
@@ -169,7 +182,7 @@ private:
 
     struct symbol_record {
         std::string name;
-        std::size_t pass;  // the pass that defines it; a network output is defined by the call before that pass
+        std::size_t pass;  // the one that defines it; an output comes from the call before that pass
         symbol_kind kind;
         linear_form value;  // of an assigned symbol, over earlier ones
     };
@@ -210,17 +223,25 @@ private:
         return symbols_.size() - 1;
     }
 
-    /// The symbol that holds `value`: an existing one if the form is just that, otherwise a new one written by the pass under way.
+    /// The symbol that holds `value`: an existing one if the form is just that, otherwise a new one written
+    /// by the pass under way.
     std::size_t materialise(const std::string& name, const linear_form& value) {
         const auto& terms = value.terms();
-        if (terms.size() == 1 && terms[0].weight == 1.0 && symbols_[terms[0].symbol].kind != symbol_kind::draw) {
+        if (terms.size() == 1 && terms[0].weight == 1.0 &&
+            symbols_[terms[0].symbol].kind != symbol_kind::draw) {
             return terms[0].symbol;
         }
         for (const linear_form::term& t : terms) {
-            if (!std::isfinite(t.weight)) { throw std::invalid_argument("plan_writer: weights must be finite (in " + name + " of " + plan_.solver + ")"); }
+            if (!std::isfinite(t.weight)) {
+                throw std::invalid_argument("plan_writer: weights must be finite (in " + name + " of " +
+                                            plan_.solver + ")");
+            }
         }
         for (std::size_t s = 0; s < symbols_.size(); ++s) {
-            if (symbols_[s].kind == symbol_kind::assigned && symbols_[s].pass == passes_.size() - 1 && symbols_[s].value == value) { return s; }
+            if (symbols_[s].kind == symbol_kind::assigned && symbols_[s].pass == passes_.size() - 1 &&
+                symbols_[s].value == value) {
+                return s;
+            }
         }
         return new_symbol(name, symbol_kind::assigned, value);
     }
@@ -279,8 +300,9 @@ private:
         return live;
     }
 
-    /// A register b beside the query q that pass p writes, with b = c q + (registers alive anyway): the next pass, its only reader, is
-    /// rewritten in terms of q, and b is not kept. c q is never formed by itself, so nothing is amplified at run time.
+    /// A register b beside the query q that pass p writes, with b = c q + (registers alive anyway): the next
+    /// pass, its only reader, is rewritten in terms of q, and b is not kept. c q is never formed by itself,
+    /// so nothing is amplified at run time.
     bool drop_redundant_register(std::size_t p, const std::vector<std::vector<std::size_t>>& live) {
         const std::size_t query = passes_[p].query;
         if (!defined_here(query, p)) { return false; }
@@ -303,7 +325,8 @@ private:
             linear_form both = b_value;
             both.add(-c, q_value);
             for (const linear_form::term& t : both.terms()) {
-                const double scale = std::abs(b_value.weight(t.symbol)) + std::abs(c * q_value.weight(t.symbol));
+                const double scale =
+                    std::abs(b_value.weight(t.symbol)) + std::abs(c * q_value.weight(t.symbol));
                 if (std::abs(t.weight) <= 1e-14 * scale) { continue; }
                 if (kept(t.symbol)) {
                     rest.add(t.weight, linear_form(t.symbol));
@@ -331,7 +354,8 @@ private:
         return false;
     }
 
-    [[nodiscard]] plan_pass make_pass(std::size_t p, const std::vector<std::size_t>& before, const std::vector<std::size_t>& after) const {
+    [[nodiscard]] plan_pass make_pass(std::size_t p, const std::vector<std::size_t>& before,
+                                      const std::vector<std::size_t>& after) const {
         // Columns: registers, the output of the call before this pass, the draws it uses.
         std::vector<std::size_t> columns = before;
         for (std::size_t s = 0; s < symbols_.size(); ++s) {
@@ -342,7 +366,8 @@ private:
             if (symbols_[d.symbol].pass != p) { continue; }
             bool used = false;
             for (const std::size_t s : after) {
-                used = used || s == d.symbol || (defined_here(s, p) && symbols_[s].value.weight(d.symbol) != 0.0);
+                used = used || s == d.symbol ||
+                       (defined_here(s, p) && symbols_[s].value.weight(d.symbol) != 0.0);
             }
             if (used) {
                 columns.push_back(d.symbol);
@@ -379,12 +404,16 @@ inline plan_variable& plan_variable::operator=(const linear_form& value) {
 
 inline plan_variable::operator linear_form() const {
     const auto& record = writer_->values_[index_];
-    if (!record.written) { throw std::invalid_argument("plan_writer: " + record.name + " is read before it was written"); }
+    if (!record.written) {
+        throw std::invalid_argument("plan_writer: " + record.name + " is read before it was written");
+    }
     return record.value;
 }
 
 inline void plan_history::push(const linear_form& newest) {
-    for (std::size_t age = depth_ - 1; age > 0; --age) { writer_->values_[first_ + age] = writer_->values_[first_ + age - 1]; }
+    for (std::size_t age = depth_ - 1; age > 0; --age) {
+        writer_->values_[first_ + age] = writer_->values_[first_ + age - 1];
+    }
     auto& record = writer_->values_[first_];
     record.value = newest;
     record.written = true;
@@ -398,10 +427,13 @@ inline std::size_t plan_history::size() const {
 
 inline linear_form plan_history::operator[](std::size_t age) const {
     if (age >= depth_) {
-        throw std::invalid_argument("plan_writer: " + writer_->values_[first_].name + " is read beyond its declared depth");
+        throw std::invalid_argument("plan_writer: " + writer_->values_[first_].name +
+                                    " is read beyond its declared depth");
     }
     const auto& record = writer_->values_[first_ + age];
-    if (!record.written) { throw std::invalid_argument("plan_writer: " + record.name + " is read before it was written"); }
+    if (!record.written) {
+        throw std::invalid_argument("plan_writer: " + record.name + " is read before it was written");
+    }
     return record.value;
 }
 

@@ -138,9 +138,7 @@ private:
             throw std::invalid_argument("injected_noise: asked for more elements per sample than were given");
         }
         const std::span<const Scalar> from = numbers.subspan(item * elements + first_element, out.size());
-        for (std::size_t i = 0; i < out.size(); ++i) {
-            out[i] = static_cast<Out>(from[i]);
-        }
+        for (std::size_t i = 0; i < out.size(); ++i) { out[i] = static_cast<Out>(from[i]); }
     }
 };
 
@@ -202,9 +200,7 @@ struct recorded_stream {
         }
         stream(item, first_element, out);
         const std::span<Scalar> to = numbers.subspan(item * elements + first_element, out.size());
-        for (std::size_t i = 0; i < out.size(); ++i) {
-            to[i] = static_cast<Scalar>(out[i]);
-        }
+        for (std::size_t i = 0; i < out.size(); ++i) { to[i] = static_cast<Scalar>(out[i]); }
     }
 };
 

@@ -17,7 +17,8 @@ namespace tweedie {
 
 /// What one batched network call evaluates: `outputs[i] = net(inputs[i], levels[i])`.
 ///
-/// The inputs belong to different runs and may be at different noise levels. References are valid during the call only.
+/// The inputs belong to different runs and may be at different noise levels. References are valid during the
+/// call only.
 template <tensor T>
 struct batched_query {
     std::span<const T* const> inputs;
@@ -25,11 +26,13 @@ struct batched_query {
     std::span<T* const> outputs;
 };
 
-/// A network that evaluates many states at once, each at its own level: `net(const batched_query<T>&)` fills `outputs`.
+/// A network that evaluates many states at once, each at its own level: `net(const batched_query<T>&)` fills
+/// `outputs`.
 ///
 /// Semantics the compiler cannot check: output i depends on input i and level i alone.
 template <class Network, class T>
-concept batched_network = tensor<T> && requires(Network& network, const batched_query<T>& asked) { network(asked); };
+concept batched_network =
+    tensor<T> && requires(Network& network, const batched_query<T>& asked) { network(asked); };
 
 /// Many runs in flight, at different steps, sharing each network call: continuous batching.
 ///
@@ -38,7 +41,8 @@ concept batched_network = tensor<T> && requires(Network& network, const batched_
 ///     while (runs.advance(net, 16) > 0) { ... runs.finished(...) ... }
 ///
 /// Every run gives the same bits as alone: a run's arithmetic and noise never see the others.
-/// - cost    per call, one pass per run that took part; no allocation once as many runs as before are in flight.
+/// - cost    per call, one pass per run that took part; no allocation once as many runs as before are in
+///           flight.
 /// - order   runs are served in turn, so none waits longer than the others.
 template <tensor T, class Noise = no_noise>
 class batch {
@@ -60,8 +64,8 @@ public:
 
     /// One network call for at most `most` of the runs that are not finished, the longest waiting first.
     /// - returns  how many took part; 0 when every run has ended.
-    /// - errors   `std::invalid_argument`: `most` is 0; an output of another shape. The network's exceptions pass through and leave the runs
-    ///            as they were.
+    /// - errors   `std::invalid_argument`: `most` is 0; an output of another shape. The network's exceptions
+    ///            pass through and leave the runs as they were.
     template <batched_network<T> Network>
     std::size_t advance(Network&& network, std::size_t most) {
         if (most == 0) { throw std::invalid_argument("batch: need room for at least one run"); }
@@ -81,16 +85,21 @@ public:
         }
         if (chosen_.empty()) { return 0; }
         turn_ = chosen_.back() + 1;
-        while (memory_.size() < chosen_.size()) { memory_.push_back(tensor_traits<T>::like(*inputs_[memory_.size()])); }
+        while (memory_.size() < chosen_.size()) {
+            memory_.push_back(tensor_traits<T>::like(*inputs_[memory_.size()]));
+        }
         for (std::size_t i = 0; i < chosen_.size(); ++i) {
-            if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {  // runs of several shapes in one batch
+            if (!tensor_traits<T>::same_shape(memory_[i],
+                                              *inputs_[i])) {  // runs of several shapes in one batch
                 std::destroy_at(&memory_[i]);
                 std::construct_at(&memory_[i], tensor_traits<T>::like(*inputs_[i]));
             }
             outputs_.push_back(&memory_[i]);
         }
         network(batched_query<T>{inputs_, levels_, outputs_});
-        for (std::size_t i = 0; i < chosen_.size(); ++i) { runs_[chosen_[i]].run.supply(std::move(memory_[i])); }
+        for (std::size_t i = 0; i < chosen_.size(); ++i) {
+            runs_[chosen_[i]].run.supply(std::move(memory_[i]));
+        }
         return chosen_.size();
     }
 

@@ -37,13 +37,15 @@ struct no_hook {};
 
 /// What may be hooked into a run; each is optional.
 ///
-/// - `observe`    `observe(const observation<T>&)`, once per step, may return `verdict::stop`; sees x0_hat as the network made it, before any
-///                transform. Costs one pass over memory per step.
-/// - `transform`  `transform(T& x0_hat, const level&)`, at every network call: clipping, thresholding, guidance rules, data consistency.
-///                The rest of the step runs on what it leaves. Costs one pass over memory per call (see `fold`).
-/// - `edit`       `edit(T& x, const level&)`, before the first network call of every step: replaces the state itself (inpainting).
+/// - `observe`    `observe(const observation<T>&)`, once per step, may return `verdict::stop`; sees x0_hat as
+///                the network made it, before any transform. Costs one pass over memory per step.
+/// - `transform`  `transform(T& x0_hat, const level&)`, at every network call: clipping, thresholding,
+///                guidance rules, data consistency. The rest of the step runs on what it leaves. Costs one
+///                pass over memory per call (see `fold`).
+/// - `edit`       `edit(T& x, const level&)`, before the first network call of every step: replaces the state
+///                itself (inpainting).
 ///
-///     sample(plan, model, x, {}, hooks{.observe = [](const auto& seen) { draw_bar(seen.step, seen.steps); }});
+///     sample(plan, model, x, hooks{.observe = [](const auto& seen) { draw_bar(seen.step, seen.steps); }});
 template <class Observe = no_hook, class Transform = no_hook, class Edit = no_hook>
 struct hooks {
     Observe observe = {};

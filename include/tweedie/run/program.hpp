@@ -19,14 +19,16 @@ namespace tweedie {
 
 namespace detail {
 
-/// A pass with its registers placed in buffers: one `affine`, then at most one buffer that takes the network's output as it is.
+/// A pass with its registers placed in buffers: one `affine`, then at most one buffer that takes the
+/// network's output as it is.
 struct placed_pass {
-    std::vector<std::size_t> inputs;     // buffers read; `output_buffer` stands for the network's output
-    std::vector<std::size_t> outputs;    // buffers written
-    std::vector<double> coefficients;    // outputs x (inputs + draws), row by row
+    std::vector<std::size_t> inputs;   // buffers read; `output_buffer` stands for the network's output
+    std::vector<std::size_t> outputs;  // buffers written
+    std::vector<double> coefficients;  // outputs x (inputs + draws), row by row
     std::vector<std::uint32_t> draws;
-    std::size_t adopts = npos;           // buffer whose new content is the network's output itself
-    std::vector<double> adopting;        // the same matrix with that copy as one row more, for outputs that cannot be taken over
+    std::size_t adopts = npos;  // buffer whose new content is the network's output itself
+    std::vector<double>
+        adopting;  // the same matrix with that copy as one row more, for outputs that cannot be taken over
     std::vector<std::size_t> adopting_inputs;
 };
 
@@ -43,27 +45,34 @@ struct placed_call {
 };
 
 inline void require_pass(const plan_pass& pass, std::size_t columns) {
-    if (pass.rows.empty()) { throw std::invalid_argument("plan: every pass must write at least one register"); }
+    if (pass.rows.empty()) {
+        throw std::invalid_argument("plan: every pass must write at least one register");
+    }
     for (const plan_row& row : pass.rows) {
         if (row.weights.size() != columns + pass.draws.size()) {
-            throw std::invalid_argument("plan: row " + row.name + " must have one weight per register, output and draw");
+            throw std::invalid_argument("plan: row " + row.name +
+                                        " must have one weight per register, output and draw");
         }
         for (const double w : row.weights) {
-            if (!std::isfinite(w)) { throw std::invalid_argument("plan: weights must be finite (row " + row.name + ")"); }
+            if (!std::isfinite(w)) {
+                throw std::invalid_argument("plan: weights must be finite (row " + row.name + ")");
+            }
         }
     }
 }
 
 }  // namespace detail
 
-/// A plan made ready to run for one network: folded, its registers placed in buffers, every read and write decided.
+/// A plan made ready to run for one network: folded, its registers placed in buffers, every read and write
+/// decided.
 ///
 /// Immutable and shared: copies are cheap, any number of steppers may use one at the same time.
 /// - `p`        a plan from a solver (not folded).
 /// - `asked`    the network's convention.
 /// - `column`   `data_prediction` for runs that transform x0_hat (see `fold`).
 /// - cost       O(calls * registers); done once.
-/// - errors     `std::invalid_argument`: a level at which the network's output does not determine x0; a malformed plan.
+/// - errors     `std::invalid_argument`: a level at which the network's output does not determine x0; a
+///              malformed plan.
 class program {
 public:
     program(const plan& p, const convention& asked, output_column column = output_column::network)
@@ -107,7 +116,9 @@ private:
         std::vector<std::size_t> where = {0};  // buffer of each register
         c.start = place_pass(p.start, where, false, c);
         for (const plan_call& call : p.calls) {
-            if (call.query >= where.size()) { throw std::invalid_argument("plan: a call must evaluate an existing register"); }
+            if (call.query >= where.size()) {
+                throw std::invalid_argument("plan: a call must evaluate an existing register");
+            }
             detail::placed_call placed;
             placed.step = call.step;
             placed.at = call.at;
@@ -122,8 +133,11 @@ private:
         return c;
     }
 
-    /// Registers that only move keep their buffer; those that are computed take the buffers that fall free, the one read first foremost.
-    [[nodiscard]] static detail::placed_pass place_pass(const plan_pass& pass, std::vector<std::size_t>& where, bool after_call, content& c) {
+    /// Registers that only move keep their buffer; those that are computed take the buffers that fall free,
+    /// the one read first foremost.
+    [[nodiscard]] static detail::placed_pass place_pass(const plan_pass& pass,
+                                                        std::vector<std::size_t>& where, bool after_call,
+                                                        content& c) {
         const std::size_t registers = where.size();
         const std::size_t columns = registers + (after_call ? 1 : 0);
         detail::require_pass(pass, columns);
@@ -146,7 +160,8 @@ private:
         }
         const auto claim = [&] {
             std::size_t b = 0;
-            for (const std::size_t w : where) {  // first the buffers of registers that end here: they are in cache
+            for (const std::size_t w :
+                 where) {  // first the buffers of registers that end here: they are in cache
                 if (busy[w] == 0) {
                     busy[w] = 1;
                     return w;
@@ -190,10 +205,12 @@ private:
         return placed;
     }
 
-    /// The columns the given rows read, and the matrix over them. Columns that most rows of the pass read come first, since `affine` is
-    /// faster when a row ends early; the order is that of the pass, whichever rows are asked for, so that sums round alike.
-    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass, const std::vector<std::size_t>& where,
-                     std::size_t columns, const std::vector<std::size_t>& rows) {
+    /// The columns the given rows read, and the matrix over them. Columns that most rows of the pass read
+    /// come first, since `affine` is faster when a row ends early; the order is that of the pass, whichever
+    /// rows are asked for, so that sums round alike.
+    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass,
+                     const std::vector<std::size_t>& where, std::size_t columns,
+                     const std::vector<std::size_t>& rows) {
         std::vector<std::size_t> used;
         for (std::size_t readers = pass.rows.size(); readers > 0; --readers) {
             for (std::size_t col = 0; col < columns; ++col) {
@@ -204,10 +221,14 @@ private:
                 if (count == readers && asked) { used.push_back(col); }
             }
         }
-        for (const std::size_t col : used) { inputs.push_back(col < where.size() ? where[col] : detail::output_buffer); }
+        for (const std::size_t col : used) {
+            inputs.push_back(col < where.size() ? where[col] : detail::output_buffer);
+        }
         for (const std::size_t r : rows) {
             for (const std::size_t col : used) { matrix.push_back(pass.rows[r].weights[col]); }
-            for (std::size_t d = 0; d < pass.draws.size(); ++d) { matrix.push_back(pass.rows[r].weights[columns + d]); }
+            for (std::size_t d = 0; d < pass.draws.size(); ++d) {
+                matrix.push_back(pass.rows[r].weights[columns + d]);
+            }
         }
     }
 

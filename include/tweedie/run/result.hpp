@@ -18,9 +18,11 @@ enum class run_status {
     switch (status) {
         case run_status::running: return "running: the plan has network calls left";
         case run_status::finished: return "finished";
-        case run_status::stopped: return "stopped: the observer asked for it; x is the noisy state at the step reported";
+        case run_status::stopped:
+            return "stopped: the observer asked for it; x is the noisy state at the step reported";
         case run_status::non_finite:
-            return "non_finite: the network returned (or the state became) NaN or infinity at the step reported; "
+            return "non_finite: the network returned (or the state became) NaN or infinity at the step "
+                   "reported; "
                    "check the network's input scale and time convention, or its precision";
     }
     return "unknown";

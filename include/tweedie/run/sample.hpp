@@ -22,13 +22,15 @@ namespace tweedie {
 
 /// A network that writes its output: `net(x, level, out)`.
 template <class Network, class T>
-concept writing_network = tensor<T> && requires(Network& network, const T& x, const network_level& at, T& out) { network(x, at, out); };
+concept writing_network = tensor<T> && requires(Network& network, const T& x, const network_level& at,
+                                                T& out) { network(x, at, out); };
 
 /// `accepts_result` with its parameters turned round, for use as a constraint on an expression.
 template <class Result, class T>
 concept result_for = accepts_result<T, Result>;
 
-/// A network that returns its output: `out = net(x, level)`, a tensor of x's type or an expression of the same scalar.
+/// A network that returns its output: `out = net(x, level)`, a tensor of x's type or an expression of the
+/// same scalar.
 template <class Network, class T>
 concept returning_network = tensor<T> && requires(Network& network, const T& x, const network_level& at) {
     { network(x, at) } -> result_for<T>;
@@ -36,7 +38,8 @@ concept returning_network = tensor<T> && requires(Network& network, const T& x, 
 
 /// A network for states of type `T`: a callable of the state and the `network_level`.
 ///
-/// Semantics the compiler cannot check: the output has the shape of x, and is what the denoiser's `prediction` says.
+/// Semantics the compiler cannot check: the output has the shape of x, and is what the denoiser's
+/// `prediction` says.
 template <class Network, class T>
 concept network_for = writing_network<Network, T> || returning_network<Network, T>;
 
@@ -76,16 +79,21 @@ using network_of = std::remove_reference_t<decltype(std::declval<Model&>().netwo
 ///
 /// - `plan`    from a solver.
 /// - `model`   a `denoiser`: the network and its convention.
-/// - `x`       in: the state at the plan's first level (see `start_from_noise`); out: the state at its last. A tensor or a view of one.
+/// - `x`       in: the state at the plan's first level (see `start_from_noise`); out: the state at its last.
+///             A tensor or a view of one.
 /// - `source`  noise of stochastic plans.
 /// - `run`     see `hooks`.
-/// - returns   how the run ended, network calls made, steps done. Check it: a non-finite output ends the run where it came.
-/// - cost      the plan's network calls; one pass over memory each; nothing is allocated after the start unless the network allocates.
-/// - errors    `std::invalid_argument`: an empty x, an output of another shape, a plan that draws without a source, a level that does not
-///             determine x0. The network's own exceptions pass through; x is then as it was.
+/// - returns   how the run ended, network calls made, steps done. Check it: a non-finite output ends the run
+///             where it came.
+/// - cost      the plan's network calls; one pass over memory each; nothing is allocated after the start
+///             unless the network allocates.
+/// - errors    `std::invalid_argument`: an empty x, an output of another shape, a plan that draws without a
+///             source, a level that does not determine x0. The network's own exceptions pass through; x is
+///             then as it was.
 template <class Model, class X, class Noise = no_noise, class... Hooks>
     requires tensor_or_view<std::remove_cvref_t<X>> && is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> && noise_source<Noise, scalar_t<std::remove_cvref_t<X>>>
+             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+             noise_source<Noise, scalar_t<std::remove_cvref_t<X>>>
 run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<Hooks...> run = {}) {
     using T = owned_t<std::remove_cvref_t<X>>;
     using traits = tensor_traits<T>;
@@ -94,7 +102,8 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
     constexpr bool transforms = !std::same_as<decltype(run.transform), no_hook>;
     constexpr bool edits = !std::same_as<decltype(run.edit), no_hook>;
 
-    const program ready(p, model.convention(), transforms ? output_column::data_prediction : output_column::network);
+    const program ready(p, model.convention(),
+                        transforms ? output_column::data_prediction : output_column::network);
     stepper s(ready, std::as_const(x), std::move(source));
 
     std::optional<T> seen_x;
@@ -107,7 +116,8 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
                 seen_x0.emplace(traits::like(output));
             }
             s.examine(output, *seen_x, *seen_x0);
-            const observation<T> seen{s.step(), ready.steps(), s.at(), *seen_x, *seen_x0, s.result().network_calls + 1};
+            const observation<T> seen{s.step(), ready.steps(), s.at(),
+                                      *seen_x,  *seen_x0,      s.result().network_calls + 1};
             if constexpr (std::same_as<decltype(run.observe(seen)), verdict>) {
                 if (run.observe(seen) == verdict::stop) { s.stop(); }
             } else {

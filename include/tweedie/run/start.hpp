@@ -49,7 +49,9 @@ void mix_noise(X&& x, double keep, double scale, const Noise& source, draw_kind 
 template <class X, class Noise>
     requires tensor_or_view<std::remove_cvref_t<X>> && noise_source<Noise, scalar_t<std::remove_cvref_t<X>>>
 void start_from_noise(X&& x, const level& first, const Noise& source) {
-    if (!(first.sigma > 0.0)) { throw std::invalid_argument("start_from_noise: the first level must have sigma > 0"); }
+    if (!(first.sigma > 0.0)) {
+        throw std::invalid_argument("start_from_noise: the first level must have sigma > 0");
+    }
     detail::mix_noise(x, 0.0, first.sigma, source, draw_kind::initial, 0);
 }
 

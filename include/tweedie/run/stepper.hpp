@@ -21,7 +21,8 @@ namespace tweedie {
 
 /// What a stepper wants evaluated: the network's input, and the level it is to be told.
 ///
-/// References into the stepper: valid until the next call of `supply`, or until the stepper is moved or destroyed.
+/// References into the stepper: valid until the next call of `supply`, or until the stepper is moved or
+/// destroyed.
 template <tensor T>
 struct query {
     const T& x;
@@ -31,7 +32,8 @@ struct query {
 /// The noise of a plan that draws none: a plan that draws is refused before its first network call.
 struct no_noise {
     [[noreturn]] normal_stream stream(draw_kind, std::uint32_t) const {
-        throw std::invalid_argument("sample: the plan draws noise; give it a source, for instance noise{.seed = 1}");
+        throw std::invalid_argument(
+            "sample: the plan draws noise; give it a source, for instance noise{.seed = 1}");
     }
 };
 
@@ -41,7 +43,7 @@ struct checkpoint {
     std::size_t call = 0;           ///< network calls of the plan that are done
     std::size_t network_calls = 0;  ///< network calls made
     run_status status = run_status::running;
-    std::vector<T> registers;       ///< `program::buffers()` tensors
+    std::vector<T> registers;  ///< `program::buffers()` tensors
 };
 
 /// One run of a plan, driven from outside: the engine owns the loop.
@@ -53,11 +55,13 @@ struct checkpoint {
 /// A value: copy it, move it, drop it; no globals, no locks. Copies continue independently and identically.
 /// - `plan`        from a solver; or a `program`, which many steppers can share.
 /// - `convention`  of the network that will be asked.
-/// - `x`           the state at the plan's first level; a tensor or a view of one (then an owned copy is made).
+/// - `x`           the state at the plan's first level; a tensor or a view of one (then an owned copy is
+///                 made).
 /// - `noise`       source of the plan's draws; not needed for a deterministic plan.
-/// - cost          one pass over memory per network call; no allocation after construction; `program::buffers()` tensors.
-/// - errors        `std::invalid_argument`: an empty x, a plan that draws without a source, an output of another shape.
-///                 A non-finite output ends the run with `run_status::non_finite`.
+/// - cost          one pass over memory per network call; no allocation after construction;
+///                 `program::buffers()` tensors.
+/// - errors        `std::invalid_argument`: an empty x, a plan that draws without a source, an output of
+///                 another shape. A non-finite output ends the run with `run_status::non_finite`.
 template <tensor T, noise_source<scalar_t<T>> Noise = no_noise>
 class stepper {
 public:
@@ -68,13 +72,16 @@ public:
 
     template <tensor_or_view X>
         requires std::same_as<owned_t<X>, T>
-    stepper(program shared, const X& x, Noise noise = {}) : stepper(std::move(shared), owned_copy(x), std::move(noise), adopt{}) {}
+    stepper(program shared, const X& x, Noise noise = {})
+        : stepper(std::move(shared), owned_copy(x), std::move(noise), adopt{}) {}
 
-    stepper(program shared, T&& x, Noise noise = {}) : stepper(std::move(shared), std::move(x), std::move(noise), adopt{}) {}
+    stepper(program shared, T&& x, Noise noise = {})
+        : stepper(std::move(shared), std::move(x), std::move(noise), adopt{}) {}
 
     /// Goes on from a checkpoint, to the bit as if it had never stopped.
     /// - errors  `std::invalid_argument`: a checkpoint that is not of this program.
-    stepper(program shared, const checkpoint<T>& from, Noise noise = {}) : program_(std::move(shared)), noise_(std::move(noise)) {
+    stepper(program shared, const checkpoint<T>& from, Noise noise = {})
+        : program_(std::move(shared)), noise_(std::move(noise)) {
         if (from.registers.size() != program_.buffers() || from.call > program_.network_calls() ||
             (from.call == program_.network_calls()) != (from.status == run_status::finished)) {
             throw std::invalid_argument("stepper: the checkpoint is not of this program");
@@ -94,7 +101,8 @@ public:
         return to;
     }
 
-    /// What to evaluate next; nothing when the run has ended. Asking again without supplying gives the same query.
+    /// What to evaluate next; nothing when the run has ended. Asking again without supplying gives the same
+    /// query.
     [[nodiscard]] std::optional<query<T>> next() const {
         if (status_ != run_status::running) { return std::nullopt; }
         const detail::placed_call& call = program_.call(call_);
@@ -115,38 +123,44 @@ public:
         }
     }
 
-    /// Gives the network's output in a tensor the stepper may take over: nothing is copied. `output` keeps its shape; its elements are
-    /// unspecified afterwards, so that it can receive the next output.
+    /// Gives the network's output in a tensor the stepper may take over: nothing is copied. `output` keeps
+    /// its shape; its elements are unspecified afterwards, so that it can receive the next output.
     void supply(T&& output) {
         require_shape(output);
         finish_call(output, &output);
     }
 
-    /// Gives the network's output, and changes the data prediction made of it before it is used: `transform(x0_hat, level)`.
+    /// Gives the network's output, and changes the data prediction made of it before it is used:
+    /// `transform(x0_hat, level)`.
     ///
-    /// For clipping, thresholding, guidance rules, data consistency, edit masks. The program must have been made with
-    /// `output_column::data_prediction`. `output` holds x0_hat afterwards, or what the stepper swapped for it.
+    /// For clipping, thresholding, guidance rules, data consistency, edit masks. The program must have been
+    /// made with `output_column::data_prediction`. `output` holds x0_hat afterwards, or what the stepper
+    /// swapped for it.
     template <class Transform>
         requires std::invocable<Transform&, T&, const level&>
     void supply(T&& output, Transform&& transform) {
         require_shape(output);
         if (status_ != run_status::running) { refuse_supply(); }
         if (program_.column() != output_column::data_prediction) {
-            throw std::invalid_argument("stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
+            throw std::invalid_argument(
+                "stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
         }
         form_data_prediction(output);
         transform(output, program_.call(call_).at);
         apply(program_.call(call_).then, &output, &output, call_ + 1);
     }
 
-    /// The state: at the end the sample; before that, what the pending query evaluates, in the network's input scale.
+    /// The state: at the end the sample; before that, what the pending query evaluates, in the network's
+    /// input scale.
     [[nodiscard]] const T& x() const { return buffers_[register_of_x()]; }
 
     /// Takes the state out; the stepper can only be dropped afterwards.
     [[nodiscard]] T take() && { return std::move(buffers_[register_of_x()]); }
 
     /// The level of the pending query in the plan's schedule; the level the run ended at otherwise.
-    [[nodiscard]] const level& at() const { return program_.call(call_ < program_.network_calls() ? call_ : call_ - 1).at; }
+    [[nodiscard]] const level& at() const {
+        return program_.call(call_ < program_.network_calls() ? call_ : call_ - 1).at;
+    }
 
     /// How the run stands.
     [[nodiscard]] run_result result() const { return {status_, nfe_, step()}; }
@@ -158,7 +172,8 @@ public:
 
     /// Whether the pending query is the first of its step: then x is the state at `at()`.
     [[nodiscard]] bool at_step_start() const {
-        return call_ < program_.network_calls() && (call_ == 0 || program_.call(call_ - 1).step != program_.call(call_).step);
+        return call_ < program_.network_calls() &&
+               (call_ == 0 || program_.call(call_ - 1).step != program_.call(call_).step);
     }
 
     /// Ends the run here; x is then the state at `at()`, free of the network's input scale.
@@ -168,7 +183,8 @@ public:
         status_ = run_status::stopped;
     }
 
-    /// Writes x and x0_hat of the pending query into tensors of the same shape: x free of the network's input scale.
+    /// Writes x and x0_hat of the pending query into tensors of the same shape: x free of the network's input
+    /// scale.
     void examine(const T& output, T& x, T& x0_hat) const {
         const detail::placed_call& call = program_.call(call_);
         T* const written[] = {&x, &x0_hat};
@@ -177,7 +193,8 @@ public:
         tensor_traits<T>::affine(written, weights, read);
     }
 
-    /// Changes the state that the pending query evaluates: `edit(x, level)`, x free of the network's input scale.
+    /// Changes the state that the pending query evaluates: `edit(x, level)`, x free of the network's input
+    /// scale.
     template <class Edit>
         requires std::invocable<Edit&, T&, const level&>
     void edit(Edit&& change) {
@@ -193,11 +210,14 @@ public:
 private:
     struct adopt {};
 
-    stepper(program shared, T&& x, Noise noise, adopt) : program_(std::move(shared)), noise_(std::move(noise)) {
+    stepper(program shared, T&& x, Noise noise, adopt)
+        : program_(std::move(shared)), noise_(std::move(noise)) {
         if (tensor_traits<T>::size(x) == 0) { throw std::invalid_argument("stepper: x is empty"); }
         buffers_.reserve(program_.buffers());
         buffers_.push_back(std::move(x));
-        while (buffers_.size() < program_.buffers()) { buffers_.push_back(tensor_traits<T>::like(buffers_[0])); }
+        while (buffers_.size() < program_.buffers()) {
+            buffers_.push_back(tensor_traits<T>::like(buffers_[0]));
+        }
         prepare_noise();
         if (!trivial(program_.start())) { apply(program_.start(), nullptr, nullptr, 0); }
     }
@@ -207,7 +227,9 @@ private:
             if (program_.draws() > 0) { static_cast<void>(noise_.stream(draw_kind::step, 0)); }
         }
         if constexpr (!fuses_noise<T>) {
-            while (drawn_.size() < program_.draws_at_once()) { drawn_.push_back(tensor_traits<T>::like(buffers_[0])); }
+            while (drawn_.size() < program_.draws_at_once()) {
+                drawn_.push_back(tensor_traits<T>::like(buffers_[0]));
+            }
         }
     }
 
@@ -215,14 +237,18 @@ private:
     [[nodiscard]] static T owned_copy(const X& x) {
         T copy = tensor_traits<X>::like(x);
         if constexpr (std::same_as<X, T>) {
-            if (!tensor_traits<T>::assign(copy, x)) { throw std::invalid_argument("stepper: like(x) must have the shape of x"); }
+            if (!tensor_traits<T>::assign(copy, x)) {
+                throw std::invalid_argument("stepper: like(x) must have the shape of x");
+            }
         } else {
             tensor_traits<X>::load(copy, x);
         }
         return copy;
     }
 
-    [[nodiscard]] static bool trivial(const detail::placed_pass& pass) { return pass.outputs.empty() && pass.adopts == detail::npos; }
+    [[nodiscard]] static bool trivial(const detail::placed_pass& pass) {
+        return pass.outputs.empty() && pass.adopts == detail::npos;
+    }
 
     [[nodiscard]] std::size_t register_of_x() const {
         return call_ < program_.network_calls() ? program_.call(call_).query : program_.result();
@@ -236,7 +262,9 @@ private:
         throw std::invalid_argument("network: the output must have the shape of x");
     }
 
-    [[noreturn]] static void refuse_supply() { throw std::invalid_argument("stepper: nothing was asked; the run has ended"); }
+    [[noreturn]] static void refuse_supply() {
+        throw std::invalid_argument("stepper: nothing was asked; the run has ended");
+    }
 
     static void rescale(T& x, double factor) {
         if (factor == 1.0) { return; }
@@ -270,7 +298,8 @@ private:
         }
     }
 
-    /// One pass: new registers from old ones, the output and noise; the output's own memory is taken over where a register is just it.
+    /// One pass: new registers from old ones, the output and noise; the output's own memory is taken over
+    /// where a register is just it.
     void apply(const detail::placed_pass& pass, const T* output, T* takeable, std::size_t next_call) {
         const bool take = pass.adopts == detail::npos || takeable != nullptr;
         const std::vector<std::size_t>& inputs = take ? pass.inputs : pass.adopting_inputs;
@@ -278,10 +307,14 @@ private:
         constexpr std::size_t most = 64;
         const std::size_t n = inputs.size();
         const std::size_t k = pass.outputs.size() + (take ? 0 : 1);
-        if (n + drawn_.size() > most || k > most) { throw std::invalid_argument("stepper: a pass may have at most 64 registers"); }
+        if (n + drawn_.size() > most || k > most) {
+            throw std::invalid_argument("stepper: a pass may have at most 64 registers");
+        }
         const T* read[most];
         T* written[most];
-        for (std::size_t i = 0; i < n; ++i) { read[i] = inputs[i] == detail::output_buffer ? output : &buffers_[inputs[i]]; }
+        for (std::size_t i = 0; i < n; ++i) {
+            read[i] = inputs[i] == detail::output_buffer ? output : &buffers_[inputs[i]];
+        }
         for (std::size_t i = 0; i < pass.outputs.size(); ++i) { written[i] = &buffers_[pass.outputs[i]]; }
         if (!take) { written[k - 1] = &buffers_[pass.adopts]; }
         const bool finite = k == 0 || combine({written, k}, coefficients, {read, n}, read + n, pass.draws);
@@ -298,8 +331,8 @@ private:
         if (call_ == program_.network_calls()) { status_ = run_status::finished; }
     }
 
-    bool combine(std::span<T* const> written, const std::vector<double>& coefficients, std::span<const T* const> read, const T** beyond,
-                 const std::vector<std::uint32_t>& draws) {
+    bool combine(std::span<T* const> written, const std::vector<double>& coefficients,
+                 std::span<const T* const> read, const T** beyond, const std::vector<std::uint32_t>& draws) {
         using traits = tensor_traits<T>;
         if (draws.empty()) { return traits::affine(written, coefficients, read); }
         using stream = std::remove_cvref_t<decltype(noise_.stream(draw_kind::step, draws[0]))>;

@@ -18,27 +18,30 @@ namespace tweedie::solver {
 ///
 ///     x_t = alpha_t x0_hat + sqrt(sigma_t^2 - s^2) eps_hat + s z,    s = eta sigma_t sqrt(1 - e^(-2h))
 ///
-/// Source: Song, Meng and Ermon 2020, arXiv:2010.02502, eq. 12 and 16. s is their sigma written for any schedule: `1 - e^(-2h)` equals
-/// `(1 - alpha_s^2 / alpha_t^2) / sigma_s^2` where `alpha^2 + sigma^2 = 1`. The target is the next level, whatever the grid.
-/// - order   1 in half-log-SNR with eta = 0 (it is DPM-Solver-1 = DEIS-0); weak order 1 otherwise.
+/// Source: Song, Meng and Ermon 2020, arXiv:2010.02502, eq. 12 and 16. s is their sigma written for any
+/// schedule: `1 - e^(-2h)` equals `(1 - alpha_s^2 / alpha_t^2) / sigma_s^2` where `alpha^2 + sigma^2 = 1`.
+/// The target is the next level, whatever the grid.
+/// - order   1 in half-log-SNR with eta = 0 (it is the first-order DPM-Solver and DEIS); weak order 1 otherwise.
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: eta negative, NaN or above 1; levels that are not strictly denoising.
-/// - choose  as the baseline, and where many cheap steps are wanted; below 20 calls `dpmpp_2m` and `unipc` are far better.
+/// - choose  as the baseline, and where many cheap steps are wanted; below 20 calls `dpmpp_2m` and `unipc`
+///           are far better.
 struct ddim {
     double eta = 0.0;  ///< share of the posterior's noise; 0 to 1
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
         if (!(eta >= 0.0 && eta <= 1.0)) { throw std::invalid_argument("ddim: eta must lie in [0, 1]"); }
         require_levels(levels, "ddim");
-        plan_writer p("ddim(eta=" + std::to_string(eta) + ")", levels);
+        plan_writer p(eta == 0.0 ? "ddim" : "ddim(eta=" + std::to_string(eta) + ")", levels);
         plan_variable x = p.state();
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
             const double h = log_snr_step(s, t);
             const double noise = eta * t.sigma * std::sqrt(-std::expm1(-2.0 * h));
             // of eps_hat: sqrt(sigma_t^2 - noise^2) without the cancellation at eta = 1
-            const double direction = t.sigma * std::sqrt((1.0 - eta) * (1.0 + eta) + eta * eta * std::exp(-2.0 * h));
+            const double direction =
+                t.sigma * std::sqrt((1.0 - eta) * (1.0 + eta) + eta * eta * std::exp(-2.0 * h));
 
             const linear_form x0 = p.data_prediction(x, s);
             // eps_hat = (x_s - alpha_s x0_hat) / sigma_s

@@ -16,12 +16,15 @@ namespace tweedie::solver {
 ///     x'  = x_s + (t - s) u
 ///     x_t = x_s + (t - s) (u + u(x', t)) / 2        (alpha_t x0_hat(x_s) when sigma_t = 0)
 ///
-/// Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1. Deviation: none on the EDM schedule; on others their equation 1 in the
-/// schedule's time.
+/// Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1. Deviation: none on the EDM schedule; on others
+/// their equation 1 in the schedule's time.
 /// - order   2 in the schedule's time; 1 on a step to sigma = 0.
-/// - cost    2 network calls per step, 1 on a step to sigma = 0; 2 live tensors (`half` accumulates `x_s + (t - s) u / 2`).
-/// - errors  `std::invalid_argument`: levels that are not strictly denoising; a schedule whose rates are infinite at a level.
-/// - choose  at 20 to 50 network calls on EDM levels; below that multistep methods are far better for the same cost.
+/// - cost    2 network calls per step, 1 on a step to sigma = 0; 2 live tensors (`half` accumulates `x_s + (t
+///           - s) u / 2`).
+/// - errors  `std::invalid_argument`: levels that are not strictly denoising; a schedule whose rates are
+///           infinite at a level.
+/// - choose  at 20 to 50 network calls on EDM levels; below that multistep methods are far better for the
+///           same cost.
 struct heun {
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         require_levels(levels, "heun");

@@ -25,13 +25,14 @@ namespace tweedie {
 ///     using owned = T;
 ///     static T like(const T& x);                             // uninitialised, same shape and place
 ///     static std::size_t size(const T& x);                   // number of elements
-///     static std::size_t batch(const T& x);                  // independent samples: slowest extent; 1 if 1-D
-///     static bool same_shape(const T& a, const T& b);
+///     static std::size_t batch(const T& x);                  // independent samples: slowest extent; 1 if
+///     1-D static bool same_shape(const T& a, const T& b);
 ///     static bool affine(std::span<T* const> outputs, std::span<const double> coefficients,
 ///                        std::span<const T* const> inputs);  // below
 ///     static void normal(T& out, const Stream& stream);      // for any `noise_stream`
-///     static bool assign(T& out, const T& x);                // copies; false and nothing done if shapes differ
-///     static void dot(const T& x, const T& y, std::span<double> per_sample);  // for batched_tensor: by sample
+///     static bool assign(T& out, const T& x);                // copies; false and nothing done if shapes
+///     differ static void dot(const T& x, const T& y, std::span<double> per_sample);  // for batched_tensor:
+///     by sample
 ///
 /// `affine` computes `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]` element by element,
 /// in one pass; an output may be the same object as an input; the sum of no inputs is 0. It returns false if
@@ -161,8 +162,8 @@ concept fuses_noise = tensor<T> && requires(std::span<T* const> outputs, std::sp
 /// `affine` with normal numbers among its inputs: column `inputs.size() + s` of the coefficients multiplies
 /// the numbers of `streams[s]`, so a row has `inputs.size() + streams.size()` coefficients.
 ///
-/// - scratch  for tensors that are not `fuses_noise`: one tensor per stream, of the same shape and none of the
-///            others; its old values are lost. Not looked at otherwise.
+/// - scratch  for tensors that are not `fuses_noise`: one tensor per stream, of the same shape and none of
+///            the others; its old values are lost. Not looked at otherwise.
 /// - returns  whether every value written to `outputs` is finite.
 /// The result is, to the bit, that of `normal` into a tensor per stream followed by `affine`. A backend that
 /// is `fuses_noise` makes the numbers a block at a time inside the pass, so that they never reach memory.
@@ -175,9 +176,7 @@ bool affine_noise(std::span<T* const> outputs, std::span<const double> coefficie
     } else {
         TWEEDIE_ASSERT(scratch.size() >= streams.size(), "affine_noise: one scratch tensor per stream");
         detail::small_array<const T*, 64> all(inputs.size() + streams.size());
-        for (std::size_t j = 0; j < inputs.size(); ++j) {
-            all[j] = inputs[j];
-        }
+        for (std::size_t j = 0; j < inputs.size(); ++j) { all[j] = inputs[j]; }
         for (std::size_t s = 0; s < streams.size(); ++s) {
             tensor_traits<T>::normal(*scratch[s], streams[s]);
             all[inputs.size() + s] = scratch[s];

@@ -28,7 +28,8 @@ namespace tweedie {
 /// Of these `batch` (1 unless said) and `same_shape` (equal size and batch) may be replaced too. Sample b is
 /// the elements [b * size / batch, (b + 1) * size / batch).
 ///
-/// - affine  one pass over memory; outputs may be inputs; nothing is allocated up to 16 inputs and 16 outputs.
+/// - affine  one pass over memory; outputs may be inputs; nothing is allocated up to 16 inputs and 16
+///           outputs.
 /// - order   every sum has a fixed order: same bits for any number of threads.
 /// - threads OpenMP where the user compiles with it.
 template <class T, class Scalar>
@@ -92,9 +93,7 @@ struct contiguous_tensor_traits {
         Scalar* const values = tensor_traits<T>::data(out);
         detail::for_each_index((size + block - 1) / block, 2 * size, [&](std::size_t index) {
             const std::size_t last = std::min(size, (index + 1) * block);
-            for (std::size_t i = index * block; i < last; ++i) {
-                values[i] = f(values[i]);
-            }
+            for (std::size_t i = index * block; i < last; ++i) { values[i] = f(values[i]); }
             return true;
         });
     }

@@ -113,7 +113,8 @@ struct tensor_traits<View> {
     static owned like(const View& x) { return detail::eigen_like<owned>(x); }
     static void load(owned& out, const View& x) {
         TWEEDIE_ASSERT(x.rows() == out.rows() && x.cols() == out.cols(), "load: the same shape");
-        Eigen::Map<owned>(out.data(), out.rows(), out.cols()) = x;  // `out = x` might resize, which GCC 12 then warns of
+        Eigen::Map<owned>(out.data(), out.rows(), out.cols()) =
+            x;  // `out = x` might resize, which GCC 12 then warns of
     }
     static void store(View& x, const owned& from) {
         TWEEDIE_ASSERT(x.rows() == from.rows() && x.cols() == from.cols(), "store: the same shape");

@@ -35,13 +35,11 @@ enum class flow_status {
 /// What a status means and what to try, in one line.
 [[nodiscard]] inline const char* to_string(flow_status status) {
     switch (status) {
-        case flow_status::reached:
-            return "reached";
+        case flow_status::reached: return "reached";
         case flow_status::not_smooth:
             return "not_smooth: the tolerance cannot be met; ask for less, or look for a jump in the data "
                    "prediction";
-        case flow_status::non_finite:
-            return "non_finite: the data prediction returned NaN or infinity";
+        case flow_status::non_finite: return "non_finite: the data prediction returned NaN or infinity";
     }
     return "unknown";
 }

@@ -63,13 +63,9 @@ struct marginal_report {
     marginal_report out;
     out.samples = sorted.size();
     double shift = 0.0;  // from the law's mean: no cancellation for a mean far from 0
-    for (const double value : sorted) {
-        shift += (value - mean) / n;
-    }
+    for (const double value : sorted) { shift += (value - mean) / n; }
     double squares = 0.0;
-    for (const double value : sorted) {
-        squares += (value - mean - shift) * (value - mean - shift);
-    }
+    for (const double value : sorted) { squares += (value - mean - shift) * (value - mean - shift); }
     out.mean = mean + shift;
     out.mean_error = std::sqrt(variance / n);
     out.mean_z = shift / out.mean_error;
@@ -87,9 +83,7 @@ struct marginal_report {
         out.p_value = 1.0;
     } else {
         double sum = 0.0;
-        for (int k = 1; k <= 100; ++k) {
-            sum += (k % 2 == 1 ? 2.0 : -2.0) * std::exp(-2.0 * k * k * t * t);
-        }
+        for (int k = 1; k <= 100; ++k) { sum += (k % 2 == 1 ? 2.0 : -2.0) * std::exp(-2.0 * k * k * t * t); }
         out.p_value = std::clamp(sum, 0.0, 1.0);
     }
     return out;

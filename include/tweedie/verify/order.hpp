@@ -116,9 +116,7 @@ template <class Error>
     requires std::is_invocable_r_v<double, Error&, int>
 [[nodiscard]] measured measured_order(Error&& error_at, std::span<const int> steps) {
     std::vector<double> errors;
-    for (const int n : steps) {
-        errors.push_back(error_at(n));
-    }
+    for (const int n : steps) { errors.push_back(error_at(n)); }
     return fit_order(steps, errors);
 }
 

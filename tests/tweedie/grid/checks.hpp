@@ -22,9 +22,7 @@ using levels = std::vector<tweedie::level>;
 /// The times of a grid.
 inline std::vector<double> times_of(const levels& grid) {
     std::vector<double> times;
-    for (const tweedie::level& l : grid) {
-        times.push_back(l.t);
-    }
+    for (const tweedie::level& l : grid) { times.push_back(l.t); }
     return times;
 }
 
@@ -33,9 +31,7 @@ template <class Schedule>
 bool is_grid_of(const Schedule& schedule, const levels& grid, int steps) {
     tweedie::require_levels(grid, "test");
     bool good = grid.size() == static_cast<std::size_t>(steps) + 1;
-    for (const tweedie::level& l : grid) {
-        good = good && l == tweedie::at(schedule, l.t);
-    }
+    for (const tweedie::level& l : grid) { good = good && l == tweedie::at(schedule, l.t); }
     return good;
 }
 

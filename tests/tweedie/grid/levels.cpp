@@ -55,9 +55,7 @@ TEST_CASE("grid::from starts a grid in the middle", "[grid][from][exact]") {
     REQUIRE_THAT(part.front().sigma, WithinRel(3.0, tol<double>::exact));
     // the nodes that are kept are those of the grid
     std::size_t first = 0;
-    while (whole[first].sigma > 3.0) {
-        ++first;
-    }
+    while (whole[first].sigma > 3.0) { ++first; }
     CHECK(levels(part.begin() + 1, part.end()) ==
           levels(whole.begin() + static_cast<long>(first), whole.end()));
     CHECK(grid::from(whole, at(edm, 3.0)).size() == part.size());

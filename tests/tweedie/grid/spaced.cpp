@@ -158,9 +158,7 @@ TEST_CASE("karras and log_snr have the sigmas and times of diffusers", "[grid][k
             recorded["sigmas_kind"] == "use_karras_sigmas" ? grid::karras(table, n) : grid::log_snr(table, n);
         CHECK(worst_ratio(l, recorded["sigmas"].get<std::vector<double>>()) < 1e-12);
         const auto times = recorded["timesteps"].get<std::vector<double>>();
-        for (std::size_t i = 0; i < times.size(); ++i) {
-            CHECK_THAT(l[i].t, WithinAbs(times[i], 1e-9));
-        }
+        for (std::size_t i = 0; i < times.size(); ++i) { CHECK_THAT(l[i].t, WithinAbs(times[i], 1e-9)); }
         ++cases;
     }
     CHECK(cases == 4);

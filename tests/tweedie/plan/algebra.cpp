@@ -47,7 +47,8 @@ TEST_CASE("linear forms obey the algebra of vectors", "[plan][linear_form]") {
 
 TEST_CASE("a memory gives its newest values and refuses what it does not hold", "[plan][writer][errors]") {
     plan_writer p("test", two_levels);
-    CHECK(refusal([&] { static_cast<void>(p.remember("none", 0)); }) == "plan_writer: the depth of none must be at least 1");
+    CHECK(refusal([&] { static_cast<void>(p.remember("none", 0)); }) ==
+          "plan_writer: the depth of none must be at least 1");
     plan_history m = p.remember("m", 2);
     CHECK(m.size() == 0);
     CHECK(refusal([&] { static_cast<void>(m[0]); }) == "plan_writer: m is read before it was written");

@@ -47,16 +47,12 @@ std::vector<double> solve(std::vector<std::vector<double>> a, std::vector<double
         std::swap(b[k], b[pivot]);
         for (std::size_t i = k + 1; i < n; ++i) {
             const double f = a[i][k] / a[k][k];
-            for (std::size_t j = k; j < n; ++j) {
-                a[i][j] -= f * a[k][j];
-            }
+            for (std::size_t j = k; j < n; ++j) { a[i][j] -= f * a[k][j]; }
             b[i] -= f * b[k];
         }
     }
     for (std::size_t k = n; k-- > 0;) {
-        for (std::size_t j = k + 1; j < n; ++j) {
-            b[k] -= a[k][j] * b[j];
-        }
+        for (std::size_t j = k + 1; j < n; ++j) { b[k] -= a[k][j] * b[j]; }
         b[k] /= a[k][k];
     }
     return b;
@@ -129,7 +125,8 @@ TEST_CASE("exponential weights are the integrals of Lagrange's polynomials again
 }
 
 TEST_CASE("exponential weights solve the moment conditions of UniPC", "[plan][exponential][unipc]") {
-    // Zhao et al. 2023, arXiv:2302.04867, equation 6: sum_j r_j^(k-1) a_j B(h) = h^k k! phi_(k+1)(h), with B(h) of either kind.
+    // Zhao et al. 2023, arXiv:2302.04867, equation 6: sum_j r_j^(k-1) a_j B(h) = h^k k! phi_(k+1)(h), with
+    // B(h) of either kind.
     for (const interval& i : intervals) {
         if (i.nodes.size() < 2 || i.nodes[0] != i.from) { continue; }
         const double h = i.to - i.from;

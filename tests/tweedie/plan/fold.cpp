@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Folding a network's convention into a plan changes what is computed where, never the result; analyze is the run itself.
+// Folding a network's convention into a plan changes what is computed where, never the result; analyze is the
+// run itself.
 
 #include <tweedie/plan/analyze.hpp>
 #include <tweedie/plan/fold.hpp>
@@ -98,9 +99,7 @@ TEST_CASE("folding costs no pass, and x0 is folded without a trace", "[plan][fol
         const plan x0 = fold(p, {prediction::x0, vp});
         CHECK(x0.output == output_column::network);
         CHECK(x0.start == p.start);
-        for (std::size_t k = 0; k < p.calls.size(); ++k) {
-            CHECK(x0.calls[k].then == p.calls[k].then);
-        }
+        for (std::size_t k = 0; k < p.calls.size(); ++k) { CHECK(x0.calls[k].then == p.calls[k].then); }
         const plan_counts before = counts(p);
         const plan_counts after = counts(fold(p, {prediction::v, vp}));
         CHECK(after.network_calls == before.network_calls);
@@ -153,7 +152,7 @@ TEST_CASE("a level that does not determine x0 is refused with both names", "[pla
             } else if (prediction.name == "flow_velocity" && contains(s.name, "discrete")) {
                 CHECK(contains(
                     message,
-                    "prediction: x0 is not determined by flow_velocity"));  // the rate of alpha is infinite there
+                    "prediction: x0 is not determined by flow_velocity"));  // the rate of alpha is infinite
             } else {
                 CHECK(message.empty());
             }
@@ -225,7 +224,8 @@ TEST_CASE("analyze is the run on a double with the exact Gaussian denoiser", "[p
                     const double from_zero = run(0.0, still);
                     const double size =
                         std::abs(t.start * start) + std::abs(t.mean * mu) + levels.back().alpha * mu;
-                    // high orders weigh their history with large numbers of alternating sign; so does the noise form near the end
+                    // high orders weigh their history with large numbers of alternating sign; so does the
+                    // noise form near the end
                     const bool high = contains(method.name, "8") || contains(method.name, "4");
                     const double tolerance = (high                             ? 1e-9
                                               : contains(method.name, "noise") ? 1e-12

@@ -57,9 +57,7 @@ std::uint64_t checksum(const std::vector<Scalar>& numbers) {
 template <class Function>
 double mean_of(std::size_t n, const Function& f) {
     double sum = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        sum += f(i);
-    }
+    for (std::size_t i = 0; i < n; ++i) { sum += f(i); }
     return sum / static_cast<double>(n);
 }
 

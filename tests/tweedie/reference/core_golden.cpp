@@ -68,9 +68,7 @@ struct plane_mixture {
         for (std::size_t k = 0; k < logs.size(); ++k) {
             const double w = std::exp(logs[k] - largest);
             total += w;
-            for (std::size_t d = 0; d < 2; ++d) {
-                sum[d] += w * estimates[k][d];
-            }
+            for (std::size_t d = 0; d < 2; ++d) { sum[d] += w * estimates[k][d]; }
         }
         return {sum[0] / total, sum[1] / total};
     }

@@ -2,8 +2,9 @@
 
 // Recorded runs of the schedulers of huggingface/diffusers in float64, one configuration per case.
 //
-// The noise levels are the recorded ones (where the network was called, and the last target), so that the solvers are tested
-// apart from the tables; `recorded_grids.cpp` makes the same levels with our schedules and grids.
+// The noise levels are the recorded ones (where the network was called, and the last target), so that the
+// solvers are tested apart from the tables; `recorded_grids.cpp` makes the same levels with our schedules and
+// grids.
 
 #include <tweedie/schedule/edm.hpp>
 #include <tweedie/schedule/flow.hpp>
@@ -46,15 +47,13 @@ space space_of(const json& c) {
     return space::vp;
 }
 
-/// A level from what was recorded; its time is that of `trig`, `edm` or `flow`, which have all levels of their kind.
+/// A level from what was recorded; its time is that of `trig`, `edm` or `flow`, which have all levels of
+/// their kind.
 level level_of(space s, double alpha, double sigma) {
     switch (s) {
-        case space::vp:
-            return {std::atan2(sigma, alpha), alpha, sigma};
-        case space::ve:
-            return {sigma, 1.0, sigma};
-        case space::flow:
-            break;
+        case space::vp: return {std::atan2(sigma, alpha), alpha, sigma};
+        case space::ve: return {sigma, 1.0, sigma};
+        case space::flow: break;
     }
     return {sigma, alpha, sigma};
 }
@@ -67,12 +66,9 @@ level level_of(space s, double sigma) {
 
 any_schedule schedule_of(space s) {
     switch (s) {
-        case space::vp:
-            return schedule::trig{};
-        case space::ve:
-            return schedule::edm{};
-        case space::flow:
-            break;
+        case space::vp: return schedule::trig{};
+        case space::ve: return schedule::edm{};
+        case space::flow: break;
     }
     return schedule::flow{};
 }
@@ -81,8 +77,8 @@ any_schedule schedule_of(space s) {
 std::vector<level> levels_of(const json& c) {
     const space s = space_of(c);
     std::vector<level> out;
-    if (c.contains(
-            "sigmas")) {  // the whole list, from where the run started; Heun's has each level in between twice
+    // The whole list, from where the run started; Heun's has each level in between twice.
+    if (c.contains("sigmas")) {
         const bool twice =
             starts_with(c["scheduler"], "Heun") || starts_with(c["scheduler"], "FlowMatchHeun");
         const vec sigmas = c["sigmas"].get<vec>();
@@ -105,7 +101,8 @@ convention convention_of(const json& c) {
     if (c["scheduler"] == "EDMEulerScheduler") {
         return {prediction::edm(c["config"].value("sigma_data", 0.5)), schedule::edm{}};
     }
-    // VE classes feed x / sqrt(1 + sigma^2) to a network trained on VP; a recorded epsilon network is the same on both.
+    // VE classes feed x / sqrt(1 + sigma^2) to a network trained on VP; a recorded epsilon network is the
+    // same on both.
     const bool on_vp = s == space::ve && (name != "epsilon" || c["model"]["kind"] == "dummy");
     const any_schedule own = on_vp ? any_schedule(schedule::trig{}) : schedule_of(s);
     if (name == "epsilon") { return {prediction::epsilon, own}; }
@@ -122,9 +119,7 @@ network_law network_of(const json& c, const mixture& data) {
         return [times, call = std::size_t{0}](const vec& x, const network_level&) mutable {
             const double t = times.at(call++);
             vec out = x;
-            for (double& v : out) {
-                v *= t / (t + 1.0);
-            }
+            for (double& v : out) { v *= t / (t + 1.0); }
             return out;
         };
     }
@@ -134,9 +129,7 @@ network_law network_of(const json& c, const mixture& data) {
         return [=, &data](const vec& input, const network_level& at) {
             const double total = at.sigma * at.sigma + d * d;
             vec x = input;  // c_in x
-            for (double& v : x) {
-                v *= std::sqrt(total);
-            }
+            for (double& v : x) { v *= std::sqrt(total); }
             vec out = data.x0(x, 1.0, at.sigma);
             for (std::size_t i = 0; i < x.size(); ++i) {
                 out[i] = (out[i] - d * d / total * x[i]) / (at.sigma * d / std::sqrt(total));
@@ -173,9 +166,7 @@ double compare(const json& c, const trajectory& t, std::size_t calls, std::size_
     if (t.outputs.size() != calls || t.states.size() != steps || outputs.size() < calls) { return 1.0; }
     for (std::size_t i = 0; i < calls; ++i) {
         vec out = t.outputs[i];
-        for (double& v : out) {
-            v *= sign;
-        }
+        for (double& v : out) { v *= sign; }
         worst = std::max(worst, relative_error(out, outputs[i]));
     }
     for (std::size_t i = 1; i < steps; ++i) {
@@ -266,7 +257,8 @@ TEST_CASE("ddim gives the recorded runs of DDIMScheduler", "[reference][solver][
             count.compared(r.id, r.error(solver::ddim{.eta = eta}), tolerance);
             return;
         }
-        // Otherwise each step is a run of its own, from the recorded state: network at the timestep, target where the peer put it.
+        // Otherwise each step is a run of its own, from the recorded state: network at the timestep, target
+        // where the peer put it.
         double worst = 0.0;
         std::size_t done = 0;
         run_setup one = r.setup;
@@ -274,7 +266,8 @@ TEST_CASE("ddim gives the recorded runs of DDIMScheduler", "[reference][solver][
             const double target = times[i] - 1000 / n;
             const std::vector<level> step = {r.levels[i], target >= 0.0 ? level_at(target) : clean};
             if (clips) {
-                // The peer clips x0 and keeps the epsilon of the unclipped one: ours where nothing is clipped, and at sigma = 0.
+                // The peer clips x0 and keeps the epsilon of the unclipped one: ours where nothing is
+                // clipped, and at sigma = 0.
                 const double clip = config.value("clip_sample_range", 1.0);
                 const vec x0 = data.x0(one.x, step[0].alpha, step[0].sigma);
                 const bool clipped =
@@ -404,15 +397,15 @@ TEST_CASE("unipc gives the recorded runs of UniPCMultistepScheduler", "[referenc
         recorded_case r(c, data);
         solver::unipc method;
         method.order = config.value("solver_order", std::size_t{2});
-        method.variant = config.value("solver_type", "bh2") == "bh1" ? solver::unipc::bh::bh1
-                                                               : solver::unipc::bh::bh2;
+        method.variant =
+            config.value("solver_type", "bh2") == "bh1" ? solver::unipc::bh::bh1 : solver::unipc::bh::bh2;
         method.predicts =
             config.value("predict_x0", true) ? solver::unipc::form::data : solver::unipc::form::noise;
         method.uncorrected = config.value("disable_corrector", std::vector<std::size_t>{});
         method.lower_order_final = config.value("lower_order_final", true);
         if (!repeats_last(r.levels)) { return count.compared(r.id, r.error(method), tolerance); }
-        // The peer counts the step that does nothing, so its orders fall one step later than ours: compare the network calls
-        // before the first step that differs, and the states where none does.
+        // The peer counts the step that does nothing, so its orders fall one step later than ours: compare
+        // the network calls before the first step that differs, and the states where none does.
         r.levels.pop_back();
         const bool lowers = method.lower_order_final;
         method.lower_order_final = false;

@@ -42,8 +42,8 @@ double worst_of(const std::vector<vec>& found, const json& recorded) {
     return worst;
 }
 
-/// EDM's table 1: `x = s(t) (x0 + sigma(t) n)` with the noise level and scaling of VP, VE or EDM's own, in that column's time.
-/// A schedule of the user, as far as the library is concerned.
+/// EDM's table 1: `x = s(t) (x0 + sigma(t) n)` with the noise level and scaling of VP, VE or EDM's own, in
+/// that column's time. A schedule of the user, as far as the library is concerned.
 class table_1 {
 public:
     enum class noise_level { vp, ve, linear };
@@ -112,7 +112,8 @@ TEST_CASE("unipc gives the recorded runs of its own repository", "[reference][so
             const double sigma = c["call_sigma"][i];
             levels.push_back({std::atan2(sigma, alpha), alpha, sigma});
         }
-        // the last target, t = 1/1000 of the table or 0.001 of the continuous schedules, is no network call: it is not recorded
+        // the last target, t = 1/1000 of the table or 0.001 of the continuous schedules, is no network call:
+        // it is not recorded
         const std::string kind = c["schedule"];
         level last = at(linear, 0.0);
         if (kind == "vp_continuous") { last = at(schedule::vp_linear{}, 0.001); }
@@ -121,8 +122,7 @@ TEST_CASE("unipc gives the recorded runs of its own repository", "[reference][so
         levels.push_back(last);
         solver::unipc method;
         method.order = options["order"];
-        method.variant =
-            c.value("variant", "bh2") == "bh1" ? solver::unipc::bh::bh1 : solver::unipc::bh::bh2;
+        method.variant = c.value("variant", "bh2") == "bh1" ? solver::unipc::bh::bh1 : solver::unipc::bh::bh2;
         method.predicts = c.value("algorithm_type", "data_prediction") == "noise_prediction"
                               ? solver::unipc::form::noise
                               : solver::unipc::form::data;
@@ -159,9 +159,7 @@ TEST_CASE("euler, heun, dpmpp_2m and ddim give the recorded runs of k-diffusion"
             continue;
         }
         std::vector<level> levels;
-        for (const double s : c["sigmas"].get<vec>()) {
-            levels.push_back({s, 1.0, s});
-        }
+        for (const double s : c["sigmas"].get<vec>()) { levels.push_back({s, 1.0, s}); }
         run_setup setup{{prediction::x0, edm},
                         [&](const vec& x, const network_level& l) { return data.x0(x, l.alpha, l.sigma); },
                         c["x_init"].get<vec>()};
@@ -232,9 +230,7 @@ TEST_CASE("euler and heun give the recorded runs of EDM, on any schedule",
         }
         levels.push_back({0.0, 1.0, 0.0});
         vec x = c["latents"].get<vec>();
-        for (double& v : x) {
-            v *= levels[0].sigma;
-        }
+        for (double& v : x) { v *= levels[0].sigma; }
         const run_setup setup{
             {prediction::x0, schedule},
             [&](const vec& y, const network_level& l) { return data.x0(y, l.alpha, l.sigma); },
@@ -242,7 +238,8 @@ TEST_CASE("euler and heun give the recorded runs of EDM, on any schedule",
         const plan p = heun ? solver::heun{}.plan(schedule, levels) : solver::euler{}.plan(schedule, levels);
         const trajectory t = run(p, setup);
         const double outputs = worst_of(t.outputs, c["denoised"]);
-        // On a curved schedule the peer's last step, to t = 0, is an extrapolation; ours lands on the data prediction.
+        // On a curved schedule the peer's last step, to t = 0, is an extrapolation; ours lands on the data
+        // prediction.
         if (noise == "linear" && scaling == "none") {
             count.compared(c["id"], std::max(outputs, relative_error(t.end, c["x_final"].get<vec>())),
                            tolerance);

@@ -37,9 +37,7 @@ mixture::posterior mixture::at(const vec& x, double alpha, double sigma) const {
         r = std::exp(r - largest);
         sum += r;
     }
-    for (double& r : p.responsibility) {
-        r /= sum;
-    }
+    for (double& r : p.responsibility) { r /= sum; }
     return p;
 }
 
@@ -69,9 +67,7 @@ vec mixture::eps(const vec& x, double alpha, double sigma) const {
 vec mixture::blend(const vec& x, double alpha, double sigma, double a, double b) const {
     vec out = x0(x, alpha, sigma);
     const vec e = eps(x, alpha, sigma);
-    for (std::size_t d = 0; d < out.size(); ++d) {
-        out[d] = a * out[d] + b * e[d];
-    }
+    for (std::size_t d = 0; d < out.size(); ++d) { out[d] = a * out[d] + b * e[d]; }
     return out;
 }
 
@@ -90,9 +86,7 @@ trajectory run(const tweedie::plan& plan, const run_setup& setup) {
     tweedie::run_result result;
     if (setup.clip > 0.0) {
         const auto clamp = [&](vec& x0, const tweedie::level&) {
-            for (double& v : x0) {
-                v = std::clamp(v, -setup.clip, setup.clip);
-            }
+            for (double& v : x0) { v = std::clamp(v, -setup.clip, setup.clip); }
         };
         result =
             tweedie::sample(plan, model, t.end, source, tweedie::hooks{.observe = watch, .transform = clamp});
@@ -130,7 +124,8 @@ tweedie::schedule::discrete table_of(const nlohmann::json& recorded) {
                            : kind == "scaled_linear"   ? discrete::scaled_linear(levels, start, end)
                                                        : discrete::linear(levels, start, end);
     if (!config.value("rescale_betas_zero_snr", false)) { return table; }
-    // Lin et al. 2023, arXiv:2305.08891, algorithm 1: alpha is shifted and stretched so that the last one is 0
+    // Lin et al. 2023, arXiv:2305.08891, algorithm 1: alpha is shifted and stretched so that the last one is
+    // 0
     const double first = table.alpha(0.0);
     const double last = table.alpha(levels - 1.0);
     vec alphas_bar;
@@ -169,11 +164,7 @@ std::string tally::summary() const {
     line << file_ << ": " << matched_ << " of " << cases_ << " recorded runs matched, worst relative error "
          << worst_ << " (" << worst_id_ << ")";
     line << "\n    " << plain_ << " as they are";
-    for (const auto& [how, count] : special_) {
-        line << "\n    " << count << " " << how;
-    }
-    for (const auto& [reason, count] : reasons_) {
-        line << "\n    " << count << " left out: " << reason;
-    }
+    for (const auto& [how, count] : special_) { line << "\n    " << count << " " << how; }
+    for (const auto& [reason, count] : reasons_) { line << "\n    " << count << " left out: " << reason; }
     return line.str();
 }

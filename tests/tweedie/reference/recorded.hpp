@@ -76,7 +76,8 @@ class tally {
 public:
     explicit tally(std::string file) : file_(std::move(file)) {}
 
-    /// A run that was compared: the worst error of its numbers, and (if any) in what way it is a special case.
+    /// A run that was compared: the worst error of its numbers, and (if any) in what way it is a special
+    /// case.
     void compared(const std::string& id, double error, double tolerance, const std::string& how = {});
 
     /// A run that was not compared.

@@ -69,8 +69,8 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
             reason = "shifted flow: of a later issue";
             return std::nullopt;
         }
-        if (scheduler ==
-            "UniPCMultistepScheduler") {  // to 0.001 in `steps` steps, but the last one goes on to the clean level
+        // To 0.001 in `steps` steps, but the last one goes on to the clean level.
+        if (scheduler == "UniPCMultistepScheduler") {
             std::vector<level> levels =
                 grid::uniform(schedule::flow{}, steps, {.last = grid::final_level::sigma_min});
             levels.back() = at(schedule::flow{}, 0.0);
@@ -94,9 +94,7 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
     vec times = c["timesteps"].get<vec>();
     if (scheduler == "HeunDiscreteScheduler") {  // each but the first is there twice
         vec once = {times[0]};
-        for (std::size_t i = 1; i < times.size(); i += 2) {
-            once.push_back(times[i]);
-        }
+        for (std::size_t i = 1; i < times.size(); i += 2) { once.push_back(times[i]); }
         times = once;
     }
     if (asked.contains("timesteps")) {
@@ -123,8 +121,8 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
     return made{grid::linspace(table, steps, {.zero = zero, .last = last}), times};
 }
 
-/// Every noise-to-signal ratio of `levels` against the recorded one. Where ours starts at exactly pure noise, the peer's classes
-/// start just below it: at alpha = 2^-12, or 1e-6 on flows.
+/// Every noise-to-signal ratio of `levels` against the recorded one. Where ours starts at exactly pure noise,
+/// the peer's classes start just below it: at alpha = 2^-12, or 1e-6 on flows.
 double worst_ratio(const std::vector<level>& levels, const vec& recorded) {
     if (levels.size() != recorded.size()) { return 1.0; }
     double worst = 0.0;
@@ -163,9 +161,7 @@ TEST_CASE("the grids give the noise levels of the recorded runs of diffusers", "
                 continue;
             }
             std::vector<level> levels = ours->levels;
-            for (std::size_t i = 0; i < ours->times.size(); ++i) {
-                CHECK(levels.at(i).t == ours->times[i]);
-            }
+            for (std::size_t i = 0; i < ours->times.size(); ++i) { CHECK(levels.at(i).t == ours->times[i]); }
             if (c.contains("sigmas")) {
                 vec sigmas;
                 const vec list = c["sigmas"].get<vec>();
@@ -243,9 +239,7 @@ TEST_CASE("the grids give the noise levels of the recorded runs of k-diffusion a
     const json edm = reference("official_edm.json");
     const vec calls = edm["cases"][0]["call_sigma"].get<vec>();
     vec sigmas = {calls[0]};
-    for (std::size_t i = 1; i < calls.size(); i += 2) {
-        sigmas.push_back(calls[i]);
-    }
+    for (std::size_t i = 1; i < calls.size(); i += 2) { sigmas.push_back(calls[i]); }
     sigmas.push_back(0.0);
     CHECK(worst_ratio(grid::karras(schedule::edm{}, 18), sigmas) < tol<double>::reference);
 }

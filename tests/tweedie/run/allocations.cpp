@@ -13,7 +13,9 @@ std::atomic<std::size_t> count{0};
 void* counted(std::size_t size, std::size_t alignment) {
     ++count;
     const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-    if (void* const memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded)) { return memory; }
+    if (void* const memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded)) {
+        return memory;
+    }
     throw std::bad_alloc();
 }
 
@@ -23,8 +25,12 @@ std::size_t allocations() { return count; }
 
 void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
 void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
-void* operator new[](std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+    return counted(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+    return counted(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/run/batch.hpp>
 
-#include "allocations.hpp"
-#include "support.hpp"
-
 #include <support/catch.hpp>
 
 #include <cstddef>
@@ -12,6 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "allocations.hpp"
+#include "support.hpp"
+
 using namespace tweedie;
 
 namespace {
@@ -19,13 +19,16 @@ namespace {
 using tensor_f = std::vector<float>;
 
 const auto together = [](const batched_query<tensor_f>& asked) {
-    for (std::size_t i = 0; i < asked.inputs.size(); ++i) { exact_gaussian{}(*asked.inputs[i], *asked.levels[i], *asked.outputs[i]); }
+    for (std::size_t i = 0; i < asked.inputs.size(); ++i) {
+        exact_gaussian{}(*asked.inputs[i], *asked.levels[i], *asked.outputs[i]);
+    }
 };
 
 }  // namespace
 
 TEST_CASE("runs that share network calls give the bits they give alone", "[run][batch][identity]") {
-    const plan plans[] = {edm_plan(solver::ddim{.eta = 1.0}, 4), edm_plan(solver::heun{}, 5), edm_plan(solver::unipc{}, 9), edm_plan(solver::dpmpp_2m{}, 1)};
+    const plan plans[] = {edm_plan(solver::ddim{.eta = 1.0}, 4), edm_plan(solver::heun{}, 5),
+                          edm_plan(solver::unipc{}, 9), edm_plan(solver::dpmpp_2m{}, 1)};
     const std::size_t sizes[] = {16, 16, 9, 1};
     for (const std::size_t most : {1U, 2U, 3U, 100U}) {
         std::map<std::size_t, tensor_f> alone;
@@ -84,8 +87,11 @@ TEST_CASE("a batch passes errors on and keeps its runs", "[run][batch][errors]")
     const program shared(p, exact_model().convention());
     batch runs(stepper(shared, start(2, p)));
     CHECK_THROWS_AS(runs.advance(together, 0), std::invalid_argument);
-    CHECK_THROWS_AS(runs.advance([](const batched_query<tensor_f>&) { throw std::runtime_error("mine"); }, 1), std::runtime_error);
-    CHECK_THROWS_AS(runs.advance([](const batched_query<tensor_f>& asked) { asked.outputs[0]->resize(7); }, 1), std::invalid_argument);
+    CHECK_THROWS_AS(runs.advance([](const batched_query<tensor_f>&) { throw std::runtime_error("mine"); }, 1),
+                    std::runtime_error);
+    CHECK_THROWS_AS(
+        runs.advance([](const batched_query<tensor_f>& asked) { asked.outputs[0]->resize(7); }, 1),
+        std::invalid_argument);
     tensor_f x = start(2, p);
     REQUIRE(sample(p, exact_model(), x));
     while (runs.advance(together, 1) > 0) {}

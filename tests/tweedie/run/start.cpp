@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/run/start.hpp>
 
-#include "support.hpp"
-
 #include <support/catch.hpp>
 #include <support/tolerance.hpp>
 
@@ -12,6 +10,8 @@
 #include <span>
 #include <stdexcept>
 #include <vector>
+
+#include "support.hpp"
 
 using namespace tweedie;
 
@@ -34,7 +34,9 @@ TEST_CASE("start_from_data reaches a level in the middle", "[run][start][exact]"
     noise{.seed = 4}.stream(draw_kind::initial, 0)(0, 0, std::span<double>(z));
     std::vector<double> x(64, 2.0);
     start_from_data(x, middle, noise{.seed = 4});
-    for (std::size_t i = 0; i < x.size(); ++i) { CHECK_THAT(x[i], WithinAbs(1.2 + 0.8 * z[i], tol<double>::exact)); }
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        CHECK_THAT(x[i], WithinAbs(1.2 + 0.8 * z[i], tol<double>::exact));
+    }
     std::vector<double> clean(3, 2.0);
     start_from_data(clean, level{0.0, 1.0, 0.0}, noise{});
     CHECK(clean == std::vector<double>{2.0, 2.0, 2.0});

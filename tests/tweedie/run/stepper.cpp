@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/run/stepper.hpp>
 
-#include "allocations.hpp"
-#include "support.hpp"
-
 #include <support/catch.hpp>
 #include <support/tolerance.hpp>
 
@@ -12,6 +9,9 @@
 #include <stdexcept>
 #include <utility>
 #include <vector>
+
+#include "allocations.hpp"
+#include "support.hpp"
 
 using namespace tweedie;
 
@@ -28,7 +28,8 @@ tensor_f evaluate(const query<tensor_f>& asked) {
 }  // namespace
 
 TEST_CASE("a stepper gives the bits of sample, however outputs are handed over", "[run][stepper][identity]") {
-    for (const plan& p : {edm_plan(solver::ddim{.eta = 0.7}, 6), edm_plan(solver::heun{}, 6), edm_plan(solver::dpmpp_2m{}, 6), edm_plan(solver::unipc{}, 9)}) {
+    for (const plan& p : {edm_plan(solver::ddim{.eta = 0.7}, 6), edm_plan(solver::heun{}, 6),
+                          edm_plan(solver::dpmpp_2m{}, 6), edm_plan(solver::unipc{}, 9)}) {
         const tensor_f x_start = start(37, p);
         const auto model = exact_model();
         tensor_f x = x_start;
@@ -60,7 +61,8 @@ TEST_CASE("a stepper gives the bits of sample, however outputs are handed over",
 }
 
 TEST_CASE("a stepper is a value: copies and checkpoints go on identically", "[run][stepper][identity]") {
-    for (const plan& p : {edm_plan(solver::ddim{.eta = 1.0}, 7), edm_plan(solver::heun{}, 7), edm_plan(solver::unipc{}, 7)}) {
+    for (const plan& p :
+         {edm_plan(solver::ddim{.eta = 1.0}, 7), edm_plan(solver::heun{}, 7), edm_plan(solver::unipc{}, 7)}) {
         const program shared(p, exact_model().convention());
         stepper whole(shared, start(21, p), noise{.seed = 2});
         while (const auto asked = whole.next()) { whole.supply(evaluate(*asked)); }

@@ -25,7 +25,9 @@ struct exact_gaussian {
 
     template <class Tensor>
     void operator()(const Tensor& x, const tweedie::network_level& at, Tensor& out) const {
-        for (std::size_t i = 0; i < x.size(); ++i) { out[i] = static_cast<typename Tensor::value_type>(x0_hat(static_cast<double>(x[i]), at)); }
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            out[i] = static_cast<typename Tensor::value_type>(x0_hat(static_cast<double>(x[i]), at));
+        }
     }
 };
 
@@ -34,7 +36,9 @@ inline tweedie::plan edm_plan(const auto& solver, int steps) {
     return solver.plan(schedule, tweedie::grid::karras(schedule, steps));
 }
 
-inline auto exact_model() { return tweedie::denoiser(exact_gaussian{}, tweedie::prediction::x0, tweedie::schedule::edm{}); }
+inline auto exact_model() {
+    return tweedie::denoiser(exact_gaussian{}, tweedie::prediction::x0, tweedie::schedule::edm{});
+}
 
 template <class Scalar = float>
 std::vector<Scalar> start(std::size_t size, const tweedie::plan& p, tweedie::noise source = {.seed = 3}) {

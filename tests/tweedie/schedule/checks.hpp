@@ -20,9 +20,7 @@ inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 /// `count` times from `first` to `last`, both included.
 inline std::vector<double> times_between(double first, double last, int count) {
     std::vector<double> times;
-    for (int i = 0; i < count; ++i) {
-        times.push_back(first + (last - first) * i / (count - 1));
-    }
+    for (int i = 0; i < count; ++i) { times.push_back(first + (last - first) * i / (count - 1)); }
     times.back() = last;
     return times;
 }
@@ -39,7 +37,8 @@ double derivative(const Function& f, double t, double step) {
     return (16.0 * e1 - e0) / 15.0;
 }
 
-/// The scales, their quotient and the inverse agree at every time; lambda falls or rises strictly along `times`.
+/// The scales, their quotient and the inverse agree at every time; lambda falls or rises strictly along
+/// `times`.
 template <class Schedule>
 void check_consistency(const Schedule& schedule, const std::vector<double>& times) {
     STATIC_REQUIRE(tweedie::noise_schedule<Schedule>);

@@ -13,9 +13,7 @@ namespace {
 
 std::vector<double> linear_betas(int levels) {
     std::vector<double> betas;
-    for (int i = 0; i < levels; ++i) {
-        betas.push_back(1e-4 + (0.02 - 1e-4) * i / (levels - 1));
-    }
+    for (int i = 0; i < levels; ++i) { betas.push_back(1e-4 + (0.02 - 1e-4) * i / (levels - 1)); }
     return betas;
 }
 
@@ -53,9 +51,7 @@ TEST_CASE("the made tables are those of diffusers", "[schedule][discrete][refere
 
 TEST_CASE("at whole times the table comes back to the bit", "[schedule][discrete][exact]") {
     std::vector<double> alphas_bar;
-    for (int i = 0; i < 500; ++i) {
-        alphas_bar.push_back(std::exp(-1e-5 * (i + 1) * (i + 1)));
-    }
+    for (int i = 0; i < 500; ++i) { alphas_bar.push_back(std::exp(-1e-5 * (i + 1) * (i + 1))); }
     const auto table = schedule::discrete::from_alphas_bar(alphas_bar);
     CHECK(table.levels() == 500);
     CHECK(table.range() == time_range{499.0, 0.0});

@@ -61,7 +61,8 @@ inline std::vector<named_schedule> all_schedules() {
             {"discrete, zero terminal SNR", s::discrete::from_alphas_bar(alphas_bar)}};
 }
 
-/// A level of a schedule by its half-log-SNR, and a grid between two of them that has neither end of the schedule.
+/// A level of a schedule by its half-log-SNR, and a grid between two of them that has neither end of the
+/// schedule.
 inline levels_t interior_levels(const tweedie::any_schedule& schedule, int steps, double sigma_max = 20.0,
                                 double sigma_min = 0.05) {
     return tweedie::grid::karras(
@@ -125,7 +126,8 @@ inline double start_of(const levels_t& levels) {
     return 1.3 * std::hypot(levels.front().alpha, levels.front().sigma) - 0.2;
 }
 
-/// Runs a plan on a double with the data prediction `x0(x, level)`; `seen` gets the state at the start of each step.
+/// Runs a plan on a double with the data prediction `x0(x, level)`; `seen` gets the state at the start of
+/// each step.
 template <class Law>
 double run_on_double(const tweedie::plan& p, const tweedie::any_schedule& schedule, double x, const Law& x0,
                      std::vector<double>* seen = nullptr, std::vector<std::vector<double>> noise = {}) {
@@ -146,7 +148,8 @@ inline double end_of(const tweedie::plan& p, const tweedie::any_schedule& schedu
     return run_on_double(p, schedule, start_of(p.levels), two_humps);
 }
 
-/// Do two plans have the same calls and weights, up to `tolerance` relative to the largest weight of each pass?
+/// Do two plans have the same calls and weights, up to `tolerance` relative to the largest weight of each
+/// pass?
 inline void check_same_passes(const tweedie::plan& a, const tweedie::plan& b, double tolerance,
                               std::size_t first_call = 0) {
     REQUIRE(a.calls.size() == b.calls.size());

@@ -129,7 +129,8 @@ TEST_CASE("bh1 and bh2 are one method wherever the paper's system is solved", "[
                     .order = order, .variant = b, .corrector = corrector, .lower_order_final = false}
                     .plan(s.schedule, levels);
             };
-            // the shortcuts: UniP-2 on step 1, UniC-1 after it; a pass is written in the registers of the pass before
+            // the shortcuts: UniP-2 on step 1, UniC-1 after it; a pass is written in the registers of the
+            // pass before
             check_same_passes(method(bh::bh1, false), method(bh::bh2, false), 0.0, 2);
             check_same_passes(method(bh::bh1, true), method(bh::bh2, true), same, 3);
             CHECK(method(bh::bh1, true).calls[1] != method(bh::bh2, true).calls[1]);
@@ -147,7 +148,8 @@ TEST_CASE("a corrector that is switched off on every step is no corrector", "[so
 
 TEST_CASE("solvers that see x and the levels only do not depend on the schedule's scaling",
           "[solver][identity]") {
-    // x / alpha at equal sigma / alpha obeys the same equations on every schedule; euler and heun step in the schedule's time instead
+    // x / alpha at equal sigma / alpha obeys the same equations on every schedule; euler and heun step in the
+    // schedule's time instead
     const schedule::edm edm;
     const levels_t plain = interior_levels(edm, 7);
     for (const named_schedule& s : all_schedules()) {

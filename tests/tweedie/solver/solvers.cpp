@@ -16,23 +16,17 @@ void check_valid(const plan& p, const levels_t& levels) {
     bool finite = true;
     const auto look = [&](const plan_pass& pass) {
         for (const plan_row& row : pass.rows) {
-            for (const double w : row.weights) {
-                finite = finite && std::isfinite(w);
-            }
+            for (const double w : row.weights) { finite = finite && std::isfinite(w); }
         }
     };
     look(p.start);
-    for (const plan_call& call : p.calls) {
-        look(call.then);
-    }
+    for (const plan_call& call : p.calls) { look(call.then); }
     CHECK(finite);
     CHECK(p.levels == levels);
     REQUIRE(!p.calls.empty());
     CHECK(p.calls.front().at == levels.front());
     CHECK(p.calls.back().then.rows.size() == 1);
-    for (const plan_call& call : p.calls) {
-        CHECK(call.at.sigma > 0.0);
-    }
+    for (const plan_call& call : p.calls) { CHECK(call.at.sigma > 0.0); }
     const transfer t = analyze(p, 0.5);
     CHECK((std::isfinite(t.start) && std::isfinite(t.mean) && std::isfinite(t.noise_variance)));
 }
@@ -56,7 +50,8 @@ TEST_CASE("every solver plans every schedule at 1, 2, 3 and 7 steps, to zero and
                         INFO(solver.name << " on " << s.name << ", " << levels.size() - 1
                                          << " steps, to sigma " << levels.back().sigma);
                         const bool pure_noise = levels.front().alpha == 0.0;
-                        // what cannot be: epsilon says nothing at alpha = 0, and the time of a zero-SNR table is infinitely steep there
+                        // what cannot be: epsilon says nothing at alpha = 0, and the time of a zero-SNR table
+                        // is infinitely steep there
                         const bool no_epsilon = pure_noise && contains(solver.name, "noise");
                         const bool steep = pure_noise && contains(s.name, "zero") &&
                                            (solver.name == "euler" || solver.name == "heun") &&
@@ -126,7 +121,8 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
     const levels_t twenty = grid::karras(vp, 20);
     CHECK(counts(solver::unipc{.order = 3}.plan(vp, twenty)).live_tensors == 4);
     CHECK(counts(solver::unipc{.order = 2}.plan(vp, twenty)).live_tensors == 3);
-    // in the middle: dpmpp_2m reads x, x0_hat and the one before, writes x and x0_hat (which is moved, not copied)
+    // in the middle: dpmpp_2m reads x, x0_hat and the one before, writes x and x0_hat (which is moved, not
+    // copied)
     const plan long_one = solver::dpmpp_2m{}.plan(vp, twenty);
     const plan_pass& middle = long_one.calls[10].then;
     REQUIRE(middle.rows.size() == 2);

@@ -14,8 +14,8 @@
 namespace {
 
 template <class Scalar>
-std::vector<std::vector<Scalar>> run(const tweedie::detail::affine_entry<Scalar>& entry, std::size_t k, std::size_t n,
-                                     const std::vector<Scalar>& coefficients) {
+std::vector<std::vector<Scalar>> run(const tweedie::detail::affine_entry<Scalar>& entry, std::size_t k,
+                                     std::size_t n, const std::vector<Scalar>& coefficients) {
     const std::size_t size = 64 * 5;  // a multiple of every kernel's step
     std::vector<std::vector<Scalar>> in(n, std::vector<Scalar>(size));
     std::vector<std::vector<Scalar>> out(k, std::vector<Scalar>(size));
@@ -40,15 +40,20 @@ TEMPLATE_TEST_CASE("every instruction set gives the same bits", "[tensor][affine
     for (std::size_t k = 1; k <= affine_group; ++k) {
         for (std::size_t n = 1; n <= affine_inputs + 3; ++n) {
             std::vector<TestType> c(k * n);
-            for (std::size_t i = 0; i < c.size(); ++i) { c[i] = TestType{1} / static_cast<TestType>(3 + 5 * i); }
+            for (std::size_t i = 0; i < c.size(); ++i) {
+                c[i] = TestType{1} / static_cast<TestType>(3 + 5 * i);
+            }
             const std::size_t place = (k - 1) * (affine_inputs + 1) + (n <= affine_inputs ? n : 0);
-            CHECK(run(affine_plain::table<TestType>[place], k, n, c) == run(affine_fast::table<TestType>[place], k, n, c));
+            CHECK(run(affine_plain::table<TestType>[place], k, n, c) ==
+                  run(affine_fast::table<TestType>[place], k, n, c));
             if (k == 2 && n > short_row && n <= affine_inputs) {
                 for (std::size_t j = short_row; j < n; ++j) { c[n + j] = 0; }
-                const affine_entry<TestType>& row_ends_early = affine_fast::short_table<TestType>[n - short_row - 1];
+                const affine_entry<TestType>& row_ends_early =
+                    affine_fast::short_table<TestType>[n - short_row - 1];
                 REQUIRE(ends_early(2, n, c.data(), n));
                 CHECK(run(affine_plain::table<TestType>[place], k, n, c) == run(row_ends_early, k, n, c));
-                CHECK(run(affine_plain::short_table<TestType>[n - short_row - 1], k, n, c) == run(row_ends_early, k, n, c));
+                CHECK(run(affine_plain::short_table<TestType>[n - short_row - 1], k, n, c) ==
+                      run(row_ends_early, k, n, c));
             }
         }
     }
@@ -56,7 +61,8 @@ TEMPLATE_TEST_CASE("every instruction set gives the same bits", "[tensor][affine
 
 #endif
 
-TEMPLATE_TEST_CASE("a row that ends early ends there in every element", "[tensor][affine][identity]", float, double) {
+TEMPLATE_TEST_CASE("a row that ends early ends there in every element", "[tensor][affine][identity]", float,
+                   double) {
     // The third term would turn -0 into +0, and its infinity into NaN.
     const std::size_t size = 37;
     std::vector<TestType> zero(size, TestType{0});

@@ -70,26 +70,20 @@ std::vector<T> filled(std::size_t count, const Make& make, const Element& elemen
 template <class T>
 std::vector<T*> pointers(std::vector<T>& tensors) {
     std::vector<T*> out;
-    for (T& tensor : tensors) {
-        out.push_back(std::addressof(tensor));
-    }
+    for (T& tensor : tensors) { out.push_back(std::addressof(tensor)); }
     return out;
 }
 
 template <class T>
 std::vector<const T*> const_pointers(const std::vector<T>& tensors) {
     std::vector<const T*> out;
-    for (const T& tensor : tensors) {
-        out.push_back(std::addressof(tensor));
-    }
+    for (const T& tensor : tensors) { out.push_back(std::addressof(tensor)); }
     return out;
 }
 
 inline std::vector<double> sample_coefficients(std::size_t count) {
     std::vector<double> out(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        out[i] = 2.0 * sample_value<double>(77, i);
-    }
+    for (std::size_t i = 0; i < count; ++i) { out[i] = 2.0 * sample_value<double>(77, i); }
     return out;
 }
 

@@ -36,9 +36,7 @@ struct problem {
           outputs(k, tensor_type(size)),
           coefficients(sample_coefficients(k * n)) {
         for (std::size_t j = 0; j < n; ++j) {
-            for (std::size_t i = 0; i < size; ++i) {
-                inputs[j][i] = sample_value<Scalar>(j, i);
-            }
+            for (std::size_t i = 0; i < size; ++i) { inputs[j][i] = sample_value<Scalar>(j, i); }
         }
     }
     bool run() { return traits::affine(pointers(outputs), coefficients, const_pointers(inputs)); }
@@ -48,9 +46,7 @@ struct problem {
         Scalar out = 0;
         Scalar* const to[1] = {&out};
         std::vector<const Scalar*> from;
-        for (const tensor_type& x : inputs) {
-            from.push_back(&x[i]);
-        }
+        for (const tensor_type& x : inputs) { from.push_back(&x[i]); }
         const auto row = std::span(coefficients).subspan(k * inputs.size(), inputs.size());
         tensor_traits<Scalar>::affine(to, row, from);
         return out;
@@ -156,12 +152,8 @@ TEMPLATE_TEST_CASE("an output may be any of the inputs", "[tensor][affine][ident
                 all.resize(n + k, tensor_type(size));
                 std::vector<tensor_type*> to;
                 std::vector<const tensor_type*> from;
-                for (const std::size_t index : head) {
-                    to.push_back(&all[index]);
-                }
-                for (std::size_t j = 0; j < n; ++j) {
-                    from.push_back(&all[j]);
-                }
+                for (const std::size_t index : head) { to.push_back(&all[index]); }
+                for (std::size_t j = 0; j < n; ++j) { from.push_back(&all[j]); }
                 REQUIRE(traits::affine(to, expected.coefficients, from));
                 for (std::size_t row = 0; row < k; ++row) {
                     REQUIRE(same_bits(*to[row], expected.outputs[row], size));
@@ -257,13 +249,9 @@ TEMPLATE_TEST_CASE("affine_noise is normal followed by affine, to the bit", "[te
              {std::array<std::size_t, 3>{1, 2, 1}, {2, 3, 1}, {3, 5, 2}, {2, 0, 1}, {6, 3, 16}, {1, 2, 0}}) {
             if (size > 5000 && s > 2) { continue; }
             std::vector<counting_stream> streams;
-            for (std::size_t i = 0; i < s; ++i) {
-                streams.push_back({i});
-            }
+            for (std::size_t i = 0; i < s; ++i) { streams.push_back({i}); }
             problem<TestType> expected(k, n + s, size);
-            for (std::size_t i = 0; i < s; ++i) {
-                traits::normal(expected.inputs[n + i], streams[i]);
-            }
+            for (std::size_t i = 0; i < s; ++i) { traits::normal(expected.inputs[n + i], streams[i]); }
             REQUIRE(expected.run());
             for_thread_counts([&] {
                 problem<TestType> p(k, n + s, size);
@@ -314,9 +302,7 @@ TEST_CASE("an exception of a stream reaches the caller, on any number of threads
 TEST_CASE("map replaces every element", "[tensor][exact]") {
     for (const std::size_t size : counts{0, 1, 17, 300'000}) {
         std::vector<float> x(size);
-        for (std::size_t i = 0; i < size; ++i) {
-            x[i] = 3.0F * sample_value<float>(0, i);
-        }
+        for (std::size_t i = 0; i < size; ++i) { x[i] = 3.0F * sample_value<float>(0, i); }
         const std::vector<float> before = x;
         for_thread_counts([&] {
             x = before;

@@ -77,9 +77,7 @@ TEST_CASE("columns are samples, rows if they are stored one after the other", "[
     auto view = x.middleCols(1, 2);
     CHECK(tensor_traits<decltype(view)>::batch(view) == 2);
 
-    for (std::size_t i = 0; i < 15; ++i) {
-        x.data()[i] = sample_value<float>(0, i);
-    }
+    for (std::size_t i = 0; i < 15; ++i) { x.data()[i] = sample_value<float>(0, i); }
     const row_matrix y = x;
     double per_column[5];
     double per_row[3];
@@ -154,9 +152,7 @@ TEST_CASE("expressions are evaluated into a tensor of the same shape only", "[te
 
 TEST_CASE("maps, references and blocks of any stride are loaded and stored", "[tensor][eigen]") {
     std::vector<float> memory(12);
-    for (std::size_t i = 0; i < 12; ++i) {
-        memory[i] = static_cast<float>(i);
-    }
+    for (std::size_t i = 0; i < 12; ++i) { memory[i] = static_cast<float>(i); }
 
     strided every_third(memory.data(), 4, Eigen::InnerStride<>(3));
     ArrayXf owned = tensor_traits<strided>::like(every_third);

@@ -17,9 +17,7 @@ namespace {
 template <class Scalar>
 std::vector<Scalar> values(std::size_t stream, std::size_t size) {
     std::vector<Scalar> out(size);
-    for (std::size_t i = 0; i < size; ++i) {
-        out[i] = sample_value<Scalar>(stream, i);
-    }
+    for (std::size_t i = 0; i < size; ++i) { out[i] = sample_value<Scalar>(stream, i); }
     return out;
 }
 

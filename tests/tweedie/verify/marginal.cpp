@@ -114,9 +114,7 @@ TEST_CASE("z-scores and p-values have the laws they should", "[verify][marginal]
 
 TEST_CASE("the numbers of a report are those of the textbook", "[verify][marginal][exact]") {
     std::vector<double> samples;
-    for (int i = 0; i < 10; ++i) {
-        samples.push_back(i - 4.5);
-    }
+    for (int i = 0; i < 10; ++i) { samples.push_back(i - 4.5); }
     const auto report = verify::marginal(samples, 0.5, 4.0);
     CHECK(report.samples == 10);
     CHECK_THAT(report.mean, WithinAbs(0.0, 1e-15));
@@ -136,9 +134,7 @@ TEST_CASE("the numbers of a report are those of the textbook", "[verify][margina
     const double n = 10.0;
     const double t = (std::sqrt(n) + 0.12 + 0.11 / std::sqrt(n)) * distance;
     double q = 0.0;
-    for (int k = 1; k < 50; ++k) {
-        q += 2.0 * std::pow(-1.0, k - 1) * std::exp(-2.0 * k * k * t * t);
-    }
+    for (int k = 1; k < 50; ++k) { q += 2.0 * std::pow(-1.0, k - 1) * std::exp(-2.0 * k * k * t * t); }
     CHECK_THAT(report.p_value, WithinRel(q, 1e-12));
 }
 
@@ -150,15 +146,11 @@ TEST_CASE("many-dimensional samples are compared along the principal directions"
     const Eigen::MatrixXd good = (root * normals(3, 5000, 4)).colwise() + law.mean();
     const auto reports = verify::marginal(good, law);
     REQUIRE(reports.size() == 3);
-    for (const auto& report : reports) {
-        CHECK(report.passes());
-    }
+    for (const auto& report : reports) { CHECK(report.passes()); }
     const Eigen::MatrixXd independent =
         (covariance.diagonal().cwiseSqrt().asDiagonal() * normals(3, 5000, 4)).colwise() + law.mean();
     bool all = true;
-    for (const auto& report : verify::marginal(independent, law)) {
-        all = all && report.passes();
-    }
+    for (const auto& report : verify::marginal(independent, law)) { all = all && report.passes(); }
     CHECK_FALSE(all);
     CHECK_THROWS_WITH(verify::marginal(normals(2, 20, 1), law),
                       "marginal: samples and law must have the same dimension");
