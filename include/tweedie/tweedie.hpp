@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Everything but the backends: include <tweedie/tensor/eigen.hpp> or <tweedie/tensor/xtensor.hpp> beside it.
+// Everything that sampling needs, and no third-party header. Beside it, where wanted: the backends
+// <tweedie/tensor/eigen.hpp> and <tweedie/tensor/xtensor.hpp>, and the rooms analytic/ and verify/, whose headers
+// use Eigen and take seconds to compile.
 
-#include <tweedie/analytic/empirical.hpp>
-#include <tweedie/analytic/exact_denoiser.hpp>
-#include <tweedie/analytic/gaussian.hpp>
-#include <tweedie/analytic/mixture.hpp>
 #include <tweedie/grid/custom.hpp>
 #include <tweedie/grid/discrete.hpp>
 #include <tweedie/grid/karras.hpp>
@@ -48,7 +46,4 @@
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/contiguous.hpp>
 #include <tweedie/tensor/host.hpp>
-#include <tweedie/verify/exactness.hpp>
-#include <tweedie/verify/marginal.hpp>
-#include <tweedie/verify/order.hpp>
 #include <tweedie/version.hpp>

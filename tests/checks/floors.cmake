@@ -68,12 +68,12 @@ foreach(header IN LISTS headers)
         endif()
     endforeach()
 
-    if(NOT room STREQUAL "detail" AND NOT header IN_LIST backends)
+    if(NOT room MATCHES "^(detail|analytic|verify)$" AND NOT header IN_LIST backends)
         list(APPEND public_headers "tweedie/${header}")
     endif()
 endforeach()
 
-# The umbrella reaches every header but the backends.
+# The umbrella reaches every header but the backends and the rooms that need Eigen.
 set(reached "")
 set(waiting "tweedie/tweedie.hpp")
 while(waiting)

@@ -369,7 +369,7 @@ private:
         return owner;
     }
 
-    /// Gives every empty cluster the sample farthest from its own centre, as long as distinct samples share one.
+    /// Gives every empty cluster the sample farthest from its own centre, while distinct samples share one.
     static void refill(const Eigen::MatrixXd& samples, Eigen::MatrixXd& centres, clusters& found) {
         for (std::size_t k = 0; k < found.size(); ++k) {
             if (!found[k].empty()) { continue; }

@@ -21,19 +21,19 @@ template <class Body>
 bool for_each_index(std::size_t count, [[maybe_unused]] std::size_t work, const Body& body) {
 #ifdef _OPENMP
     if (count > 1 && work >= parallel_threshold) {
-        int good = 1;
+        int refused = 0;
         std::exception_ptr error;
-#pragma omp parallel for schedule(static) reduction(& : good)
-        for (std::size_t i = 0; i < count; ++i) {
+#pragma omp parallel for schedule(static) reduction(+ : refused)
+        for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(count); ++i) {
             try {
-                good &= body(i) ? 1 : 0;
+                refused += body(static_cast<std::size_t>(i)) ? 0 : 1;
             } catch (...) {
 #pragma omp critical(tweedie_for_each_index)
                 error = std::current_exception();
             }
         }
         if (error) { std::rethrow_exception(error); }
-        return good != 0;
+        return refused == 0;
     }
 #endif
     bool all = true;

@@ -36,6 +36,7 @@ struct transfer {
 /// - errors      `std::invalid_argument`: a folded plan, a negative or NaN variance.
 [[nodiscard]] inline transfer analyze(const plan& p, double variance) {
     if (!(variance >= 0.0)) { throw std::invalid_argument("analyze: variance must be >= 0"); }
+    require_plan(p);
     if (p.output != output_column::data_prediction) {
         throw std::invalid_argument("analyze: the plan must not be folded");
     }

@@ -4,8 +4,10 @@
 #include <tweedie/model/convention.hpp>
 #include <tweedie/schedule/concept.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -109,6 +111,42 @@ inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
 }
 
 }  // namespace detail
+
+/// Throws unless a plan can be run: it has a call, every call evaluates a register that exists, and every row
+/// has a finite weight for each register, the output and each draw. What a solver writes is; what was read
+/// from a file may not be.
+/// - errors  `std::invalid_argument`, one message per rule.
+inline void require_plan(const plan& p) {
+    if (p.calls.empty()) { throw std::invalid_argument("plan: need at least one network call"); }
+    const auto require_pass = [](const plan_pass& pass, std::size_t columns) {
+        if (pass.rows.empty()) {
+            throw std::invalid_argument("plan: every pass must write at least one register");
+        }
+        for (const plan_row& row : pass.rows) {
+            if (row.weights.size() != columns + pass.draws.size()) {
+                throw std::invalid_argument("plan: row " + row.name +
+                                            " must have one weight per register, output and draw");
+            }
+            for (const double w : row.weights) {
+                if (!std::isfinite(w)) {
+                    throw std::invalid_argument("plan: weights must be finite (row " + row.name + ")");
+                }
+            }
+        }
+    };
+    require_pass(p.start, 1);
+    std::size_t registers = p.start.rows.size();
+    for (const plan_call& call : p.calls) {
+        if (call.query >= registers) {
+            throw std::invalid_argument("plan: a call must evaluate an existing register");
+        }
+        if (!(call.input_scale != 0.0 && std::isfinite(call.input_scale))) {
+            throw std::invalid_argument("plan: an input scale must be finite and not zero");
+        }
+        require_pass(call.then, registers + 1);
+        registers = call.then.rows.size();
+    }
+}
 
 /// Counts what a plan costs.
 [[nodiscard]] inline plan_counts counts(const plan& p) {
