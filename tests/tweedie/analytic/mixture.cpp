@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/analytic/mixture.hpp>
+#include <tweedie/grid/karras.hpp>
+#include <tweedie/run/sample.hpp>
+#include <tweedie/solver/unipc.hpp>
+#include <tweedie/tensor/eigen.hpp>
 
 #include <support/reference.hpp>
 
@@ -101,6 +105,25 @@ TEST_CASE("a mixture is what its components say, weighted by brute force", "[ana
     }
 }
 
+TEST_CASE("a mixture is the network of a denoiser, for one sample or many", "[analytic][mixture][parity]") {
+    const mixture m = golden();
+    const schedule::flow flow;
+    const denoiser model(std::cref(m), prediction::x0, flow);
+    const plan p = solver::unipc{}.plan(flow, grid::karras(flow, 10));
+    const Eigen::MatrixXd starts = normals(2, 40, 60);
+    Eigen::MatrixXd many = starts;
+    REQUIRE(sample(p, model, many));
+    for (const Eigen::Index j : {0, 17, 39}) {
+        std::vector<double> one{starts(0, j), starts(1, j)};
+        REQUIRE(sample(p, model, one));
+        CHECK_THAT(one[0], WithinAbs(many(0, j), tol<double>::identity));
+        CHECK_THAT(one[1], WithinAbs(many(1, j), tol<double>::identity));
+    }
+    Eigen::MatrixXf coarse = starts.cast<float>();
+    REQUIRE(sample(p, model, coarse));
+    CHECK(relative_error(coarse.cast<double>(), many) < 1e-4);
+}
+
 TEST_CASE("one component is a Gaussian", "[analytic][mixture][identity]") {
     const gaussian g = golden().components()[0];
     const mixture m({1.0}, {g});
@@ -153,9 +176,7 @@ TEST_CASE("a mixture is exact at both ends and finite far away", "[analytic][mix
 TEST_CASE("k-means finds well separated clusters", "[analytic][mixture][fit]") {
     Eigen::MatrixXd data(3, 300);
     const Eigen::MatrixXd middles = 20.0 * Eigen::Matrix3d::Identity();
-    for (Eigen::Index j = 0; j < 300; ++j) {
-        data.col(j) = middles.col(j % 3);
-    }
+    for (Eigen::Index j = 0; j < 300; ++j) { data.col(j) = middles.col(j % 3); }
     data += normals(3, 300, 40);
     const mixture m = mixture::fit(data, 3);
     REQUIRE(m.components().size() == 3);
@@ -216,9 +237,7 @@ TEST_CASE("a cluster that loses all its samples gets another", "[analytic][mixtu
     // samples whose distance is lost in the rounding of their squares: the first centre takes them all
     for (const double apart : {1.0, 1e-3}) {
         Eigen::MatrixXd data = Eigen::MatrixXd::Constant(1, 12, 1e9);
-        for (Eigen::Index j = 0; j < 12; ++j) {
-            data(0, j) += apart * static_cast<double>(j);
-        }
+        for (Eigen::Index j = 0; j < 12; ++j) { data(0, j) += apart * static_cast<double>(j); }
         data(0, 0) = -1e9;
         for (const int iterations : {0, 1, 100}) {
             const mixture m = mixture::fit(data, 9, {.iterations = iterations});
