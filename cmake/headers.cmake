@@ -10,6 +10,7 @@ set(
     include/tweedie/detail/affine.hpp
     include/tweedie/detail/assert.hpp
     include/tweedie/detail/noise_stream.hpp
+    include/tweedie/detail/number.hpp
     include/tweedie/detail/parallel.hpp
     include/tweedie/detail/random_paths.hpp
     include/tweedie/detail/reduce.hpp

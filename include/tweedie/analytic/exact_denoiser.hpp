@@ -74,6 +74,25 @@ void for_each_block(Eigen::Index columns, Eigen::Index work, const Body& body) {
     });
 }
 
+/// out = a b, the inner dimension in slabs: Eigen, whose own threads take over large products, cuts a longer one where
+/// the number of threads says, and the bits of the sums with it.
+template <class A, class B>
+void multiply(Eigen::MatrixXd& out, const Eigen::MatrixBase<A>& a, const Eigen::MatrixBase<B>& b) {
+    constexpr Eigen::Index slab = 128;
+    out.setZero(a.rows(), b.cols());
+    for (Eigen::Index first = 0; first < a.cols(); first += slab) {
+        const Eigen::Index count = std::min(slab, a.cols() - first);
+        out.noalias() += a.middleCols(first, count) * b.middleRows(first, count);
+    }
+}
+
+template <class A, class B>
+[[nodiscard]] Eigen::MatrixXd product(const Eigen::MatrixBase<A>& a, const Eigen::MatrixBase<B>& b) {
+    Eigen::MatrixXd out;
+    multiply(out, a, b);
+    return out;
+}
+
 /// x0_hat of every sample of a tensor.
 template <analytic::exact_denoiser Model, analytic::cpu_tensor T>
 void write_x0(const Model& model, const T& x, const level& at, T& out, const char* who) {

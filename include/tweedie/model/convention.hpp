@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/number.hpp>
 #include <tweedie/model/prediction.hpp>
 #include <tweedie/schedule/concept.hpp>
 
@@ -71,6 +72,12 @@ public:
         network_call call;
         static_cast<level&>(call.at) = own;
         call.at.condition = options_.time_scale * condition_at(own);
+        if (!std::isfinite(call.at.condition)) {
+            throw std::invalid_argument("convention: what the network is told is not finite at alpha = " +
+                                        detail::shortest(own.alpha) +
+                                        ", sigma = " + detail::shortest(own.sigma) +
+                                        "; start at a finite level, for instance by the grid's sigma_max");
+        }
         call.input_scale = scale * own_input_scale(own);
         call.x0 = {scale * x0.x, x0.output};
         return call;
@@ -84,8 +91,19 @@ private:
 
     [[nodiscard]] own_level on_own_schedule(const level& planned) const {
         if (same_schedule_at(planned)) { return {planned, 1.0}; }
-        const level own = at_half_log_snr(schedule_, planned.half_log_snr());
+        const level own = level_on_own_schedule(planned);
         return {own, planned.alpha > planned.sigma ? own.alpha / planned.alpha : own.sigma / planned.sigma};
+    }
+
+    [[nodiscard]] level level_on_own_schedule(const level& planned) const {
+        try {
+            return at_half_log_snr(schedule_, planned.half_log_snr());
+        } catch (const std::invalid_argument& reason) {
+            throw std::invalid_argument(
+                "convention: the network's schedule does not reach the plan's level (alpha = " +
+                detail::shortest(planned.alpha) + ", sigma = " + detail::shortest(planned.sigma) +
+                "); keep the grid within it by sigma_max and sigma_min: " + reason.what());
+        }
     }
 
     // The plan's levels usually come from this very schedule; then nothing is rescaled, to the bit.

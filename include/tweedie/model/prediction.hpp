@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/number.hpp>
 #include <tweedie/schedule/concept.hpp>
 
 #include <cmath>
@@ -124,8 +125,8 @@ template <noise_schedule Schedule>
 ///     y' = [(d' n - n' d) x + (n' alpha - d' sigma) g y] / (Delta g')
 ///
 /// The k-Diff row of it is core to arXiv:2601.21419 (Delta = alpha (1 - k) + sigma k up to sign).
-/// - errors  `std::invalid_argument` naming the prediction where Delta = 0: the output does not determine the
-///           other quantity there.
+/// - errors  `std::invalid_argument` naming the prediction where Delta = 0, or so nearly that no digit is
+///           left: the output does not determine the other quantity there.
 template <noise_schedule Schedule>
 [[nodiscard]] read_weights convert(const prediction_type& from, const prediction_type& to, const level& at,
                                    const Schedule& schedule) {
@@ -133,8 +134,8 @@ template <noise_schedule Schedule>
     const target_weights g = target(to, at, schedule);
     const auto refuse = [&] {
         throw std::invalid_argument("prediction: " + to_string(to) + " is not determined by " +
-                                    to_string(from) + " at alpha = " + std::to_string(at.alpha) +
-                                    ", sigma = " + std::to_string(at.sigma));
+                                    to_string(from) + " at alpha = " + detail::shortest(at.alpha) +
+                                    ", sigma = " + detail::shortest(at.sigma));
     };
     if (from == to) { return {0.0, 1.0}; }
     // The same quantity up to scale: no division by Delta is needed.
@@ -149,7 +150,11 @@ template <noise_schedule Schedule>
     if (!(std::abs(delta) > 1e-14 * (std::abs(p) + std::abs(q))) || !(g.gain != 0.0)) { refuse(); }
     const read_weights weights{(g.data * f.noise - g.noise * f.data) / (delta * g.gain),
                                (g.noise * at.alpha - g.data * at.sigma) * f.gain / (delta * g.gain)};
-    if (!(std::isfinite(weights.x) && std::isfinite(weights.output))) { refuse(); }
+    // The term in x is about |x| = hypot(alpha, sigma) times its weight. Where that is 1e13 of what remains,
+    // no digit does.
+    if (!(std::abs(weights.x) * std::hypot(at.alpha, at.sigma) < 1e13 && std::isfinite(weights.output))) {
+        refuse();
+    }
     return weights;
 }
 

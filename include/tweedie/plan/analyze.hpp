@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -35,7 +36,9 @@ struct transfer {
 /// - cost        O(calls * registers^2).
 /// - errors      `std::invalid_argument`: a folded plan, a negative or NaN variance.
 [[nodiscard]] inline transfer analyze(const plan& p, double variance) {
-    if (!(variance >= 0.0)) { throw std::invalid_argument("analyze: variance must be >= 0"); }
+    if (!(variance >= 0.0 && std::isfinite(variance))) {
+        throw std::invalid_argument("analyze: variance must be finite and >= 0");
+    }
     require_plan(p);
     if (p.output != output_column::data_prediction) {
         throw std::invalid_argument("analyze: the plan must not be folded");
@@ -46,7 +49,6 @@ struct transfer {
         double mean = 0.0;
         std::vector<double> draws;
     };
-    std::size_t draws = 0;
     const auto accumulate = [](value& to, double weight, const value& from) {
         if (weight == 0.0) { return; }
         to.start += weight * from.start;
@@ -55,9 +57,9 @@ struct transfer {
         for (std::size_t i = 0; i < from.draws.size(); ++i) { to.draws[i] += weight * from.draws[i]; }
     };
     const auto run = [&](const plan_pass& pass, std::vector<value> columns) {
-        for (std::size_t i = 0; i < pass.draws.size(); ++i) {
+        for (const std::uint32_t draw : pass.draws) {
             value z;
-            z.draws.resize(++draws, 0.0);
+            z.draws.resize(std::size_t{draw} + 1, 0.0);
             z.draws.back() = 1.0;
             columns.push_back(std::move(z));
         }
@@ -93,7 +95,9 @@ struct transfer {
 ///
 /// Source: Wang and Vastola 2024, arXiv:2412.09726 (their Gaussian solution, here for any alpha and sigma).
 [[nodiscard]] inline transfer exact_transfer(const level& s, const level& t, double variance) {
-    if (!(variance >= 0.0)) { throw std::invalid_argument("exact_transfer: variance must be >= 0"); }
+    if (!(variance >= 0.0 && std::isfinite(variance))) {
+        throw std::invalid_argument("exact_transfer: variance must be finite and >= 0");
+    }
     const double gain = std::sqrt((t.alpha * t.alpha * variance + t.sigma * t.sigma) /
                                   (s.alpha * s.alpha * variance + s.sigma * s.sigma));
     return {gain, t.alpha - gain * s.alpha, 0.0};

@@ -42,6 +42,7 @@ namespace detail {
 ///             at alpha = 0), and for a plan that is folded already.
 [[nodiscard]] inline plan fold(plan p, const convention& asked_of,
                                output_column column = output_column::network) {
+    require_plan(p);
     std::vector<double> scales(1,
                                1.0);  // of the registers before the pass: a register holds scale * its value
     for (const plan_call& call : p.calls) {
@@ -51,9 +52,10 @@ namespace detail {
     }
     const auto rescale = [&](plan_pass& pass, const plan_call* next) {
         std::vector<double> after;
+        const std::vector<std::size_t> all_moved = detail::moved_columns(pass, scales.size(), scales.size());
         for (std::size_t r = 0; r < pass.rows.size(); ++r) {
             plan_row& row = pass.rows[r];
-            const std::size_t moved = detail::moved_column(row);
+            const std::size_t moved = all_moved[r];
             double scale =
                 moved < scales.size() ? scales[moved] : 1.0;  // a register that only moves keeps its scale
             if (next == nullptr) { scale = 1.0; }             // the result is the state itself

@@ -40,6 +40,8 @@ struct plan_pass {
 /// - `step`         index of the solver's step this call belongs to.
 /// - `at`           noise level of the state that is evaluated, in the plan's schedule.
 /// - `query`        the register that is evaluated.
+/// - `editable`     whether replacing that register replaces the state: false where the solver keeps the
+///                  state in another register and evaluates a guess of it.
 /// - `input_scale`  the register holds `input_scale * x`; 1 until the plan is folded.
 /// - `asks`         the level the network is told; equal to `at` until the plan is folded.
 /// - `x0`           `x0_hat = x0.x * x + x0.output * output`; (0, 1) until the plan is folded: the output is
@@ -48,6 +50,7 @@ struct plan_call {
     std::size_t step = 0;
     level at;
     std::size_t query = 0;
+    bool editable = true;
     double input_scale = 1.0;
     network_level asks;
     read_weights x0;
@@ -97,17 +100,38 @@ struct plan_counts {
 
 namespace detail {
 
-/// The column a row merely moves, or `npos` when the row computes.
 inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
 
-[[nodiscard]] inline std::size_t moved_column(const plan_row& row) {
-    std::size_t source = npos;
-    for (std::size_t c = 0; c < row.weights.size(); ++c) {
-        if (row.weights[c] == 0.0) { continue; }
-        if (row.weights[c] != 1.0 || source != npos) { return npos; }
-        source = c;
+/// What each row of a pass merely moves, of its first `columns` columns (registers and the output, not
+/// draws), or `npos` where it computes. Of two rows that are the same column, the second computes a copy. The
+/// network's output, the last column after a call, is moved only if another row reads it: what comes from the
+/// network is always looked at once.
+[[nodiscard]] inline std::vector<std::size_t> moved_columns(const plan_pass& pass, std::size_t registers,
+                                                            std::size_t columns) {
+    std::vector<std::size_t> moved(pass.rows.size(), npos);
+    std::vector<char> taken(columns, 0);
+    std::vector<char> read(columns, 0);
+    for (std::size_t r = 0; r < pass.rows.size(); ++r) {
+        std::size_t source = npos;
+        std::size_t terms = 0;
+        for (std::size_t c = 0; c < pass.rows[r].weights.size(); ++c) {
+            if (pass.rows[r].weights[c] == 0.0) { continue; }
+            ++terms;
+            source = c;
+        }
+        if (terms == 1 && source < columns && pass.rows[r].weights[source] == 1.0 && taken[source] == 0) {
+            moved[r] = source;
+            taken[source] = 1;
+            continue;
+        }
+        for (std::size_t c = 0; c < columns; ++c) {
+            if (pass.rows[r].weights[c] != 0.0) { read[c] = 1; }
+        }
     }
-    return source;
+    for (std::size_t& source : moved) {
+        if (source != npos && source >= registers && read[source] == 0) { source = npos; }
+    }
+    return moved;
 }
 
 }  // namespace detail
@@ -136,7 +160,19 @@ inline void require_plan(const plan& p) {
     };
     require_pass(p.start, 1);
     std::size_t registers = p.start.rows.size();
+    const auto require_name = [](const std::string& name) {
+        if (name.empty() || name.front() == ' ' || name.back() == ' ' ||
+            name.find('\n') != std::string::npos || name.find('=') != std::string::npos) {
+            throw std::invalid_argument(
+                "plan: a register's name must not be empty, nor hold '=', a new line or outer spaces");
+        }
+    };
+    if (p.solver.find('\n') != std::string::npos || (!p.solver.empty() && p.solver.front() == ' ')) {
+        throw std::invalid_argument("plan: the solver's name must be one line and not begin with a space");
+    }
+    for (const plan_row& row : p.start.rows) { require_name(row.name); }
     for (const plan_call& call : p.calls) {
+        for (const plan_row& row : call.then.rows) { require_name(row.name); }
         if (call.query >= registers) {
             throw std::invalid_argument("plan: a call must evaluate an existing register");
         }
@@ -150,26 +186,27 @@ inline void require_plan(const plan& p) {
 
 /// Counts what a plan costs.
 [[nodiscard]] inline plan_counts counts(const plan& p) {
+    require_plan(p);
     plan_counts total;
     total.network_calls = p.calls.size();
     std::size_t held = 1;
-    const auto add = [&](const plan_pass& pass) {
+    const auto add = [&](const plan_pass& pass, std::size_t outputs) {
         total.draws += pass.draws.size();
         total.live_tensors = total.live_tensors < held ? held : total.live_tensors;
-        std::vector<char> used;
-        for (const plan_row& row : pass.rows) {
-            if (detail::moved_column(row) != detail::npos) { continue; }
+        const std::vector<std::size_t> moved = detail::moved_columns(pass, held, held + outputs);
+        std::vector<char> used(held + outputs + pass.draws.size(), 0);
+        for (std::size_t r = 0; r < pass.rows.size(); ++r) {
+            if (moved[r] != detail::npos) { continue; }
             ++total.writes;
-            used.resize(row.weights.size(), 0);
-            for (std::size_t c = 0; c < row.weights.size(); ++c) {
-                if (row.weights[c] != 0.0) { used[c] = 1; }
+            for (std::size_t c = 0; c < used.size(); ++c) {
+                if (pass.rows[r].weights[c] != 0.0) { used[c] = 1; }
             }
         }
         for (const char u : used) { total.reads += u != 0 ? 1U : 0U; }
         held = pass.rows.size();
     };
-    add(p.start);
-    for (const plan_call& call : p.calls) { add(call.then); }
+    add(p.start, 0);
+    for (const plan_call& call : p.calls) { add(call.then, 1); }
     total.live_tensors = total.live_tensors < held ? held : total.live_tensors;
     return total;
 }

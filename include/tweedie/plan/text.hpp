@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/number.hpp>
 #include <tweedie/plan/plan.hpp>
 
 #include <charconv>
@@ -27,15 +28,13 @@ namespace tweedie {
 ///       r0 x = 0.53 r0 + 0.61 out - 0.14 r1                `out`: the network's output, `z3`: fourth draw
 ///       r1 x0_hat = 1 out
 ///
-/// A folded plan also has, per call, the lines `input_scale`, `asks` (t alpha sigma condition) and `x0`
-/// (weights of x and out). Numbers are the shortest that read back to the same double.
+/// `not editable` stands where the state is kept apart from what is evaluated. A folded plan also has, per
+/// call, the lines `input_scale`, `asks` (t alpha sigma condition) and `x0` (weights of x and out). Numbers
+/// are the shortest that read back to the same double.
 [[nodiscard]] inline std::string to_text(const plan& p) {
+    require_plan(p);
     std::string text;
-    const auto number = [&](double value) {
-        char digits[32];
-        const auto end = std::to_chars(digits, digits + sizeof digits, value);
-        text.append(digits, end.ptr);
-    };
+    const auto number = [&](double value) { text += detail::shortest(value); };
     const auto write_level = [&](const level& l) {
         number(l.t);
         text += ' ';
@@ -86,6 +85,7 @@ namespace tweedie {
         text += "call r" + std::to_string(call.query) + " step " + std::to_string(call.step) + " at ";
         write_level(call.at);
         text += '\n';
+        if (!call.editable) { text += "  not editable\n"; }
         const bool plain = call.input_scale == 1.0 && call.x0 == read_weights{} &&
                            static_cast<const level&>(call.asks) == call.at &&
                            call.asks.condition == call.at.t;
@@ -203,7 +203,8 @@ private:
 }  // namespace detail
 
 /// Reads a plan back: `parse_plan(to_text(p)) == p`.
-/// - errors  `std::invalid_argument` with the line and what was expected there.
+/// - errors  `std::invalid_argument` with the line and what was expected there; or the rule of
+///           `require_plan`.
 [[nodiscard]] inline plan parse_plan(std::string_view text) {
     detail::plan_reader in(text);
     if (!in.next_line() || in.remainder() != "tweedie plan 1") { in.fail("expected 'tweedie plan 1'"); }
@@ -271,13 +272,16 @@ private:
             call.at = in.read_level();
             static_cast<level&>(call.asks) = call.at;
             call.asks.condition = call.at.t;
-            const plan_pass before = *pass;  // `pass` may move with the vector
+            registers = pass->rows.size();
+            pass = nullptr;  // it may move with the vector
             p.calls.push_back(std::move(call));
-            registers = before.rows.size();
-            pass = nullptr;
             begin_pass(p.calls.back().then, true);
         } else if (pass == nullptr) {
             in.fail("unknown key '" + std::string(key) + "'");
+        } else if (key == "not" && !p.calls.empty()) {
+            in.word();
+            in.expect("editable");
+            p.calls.back().editable = false;
         } else if (key == "draws") {
             in.word();
             while (!in.at_end()) { pass->draws.push_back(static_cast<std::uint32_t>(in.index('z'))); }
@@ -297,9 +301,7 @@ private:
         }
         if (!in.at_end()) { in.fail("nothing more expected on this line"); }
     }
-    if (p.calls.empty()) {
-        throw std::invalid_argument("parse_plan: a plan needs at least one network call");
-    }
+    require_plan(p);
     return p;
 }
 

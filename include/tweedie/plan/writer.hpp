@@ -97,6 +97,7 @@ public:
     /// - `solver`  name and options of the method, for people.
     /// - `levels`  the grid, already checked by the solver.
     plan_writer(std::string solver, std::span<const level> levels) {
+        if (levels.size() < 2) { throw std::invalid_argument("plan_writer: need at least two levels"); }
         plan_.solver = std::move(solver);
         plan_.levels.assign(levels.begin(), levels.end());
         symbols_.push_back({"x", 0, symbol_kind::state, {}});
@@ -117,7 +118,8 @@ public:
     /// The state at the first level, as a variable called x.
     [[nodiscard]] plan_variable state() {
         values_.push_back({"x", linear_form(0), true});
-        return {*this, values_.size() - 1};
+        state_ = values_.size() - 1;
+        return {*this, state_};
     }
 
     /// A variable without a value.
@@ -171,6 +173,7 @@ public:
         }
         const std::size_t result = materialise("x", x);
         lay_out(result);
+        require_plan(plan_);
         return std::move(plan_);
     }
 
@@ -200,6 +203,7 @@ private:
 
     struct pass_record {
         std::size_t query = 0;  // the symbol evaluated after this pass
+        std::size_t state = 0;  // the one that is the state then
     };
 
     struct evaluation {
@@ -258,6 +262,7 @@ private:
         }
         const std::size_t query = materialise(query_name, x);
         passes_.back().query = query;
+        passes_.back().state = state_ < values_.size() ? values_[state_].value.terms()[0].symbol : query;
         passes_.emplace_back();
         return query;
     }
@@ -273,6 +278,10 @@ private:
         for (std::size_t p = 0; p <= last; ++p) {
             plan_pass& pass = p == 0 ? plan_.start : plan_.calls[p - 1].then;
             pass = make_pass(p, p == 0 ? given : live[p - 1], live[p]);
+            if (p < last) {
+                const std::size_t state = passes_[p].state;
+                plan_.calls[p].editable = state == passes_[p].query || !contains(live[p], state);
+            }
         }
     }
 
@@ -392,6 +401,7 @@ private:
     std::vector<variable_record> values_;
     std::vector<draw_record> draw_of_;
     std::vector<pass_record> passes_;
+    std::size_t state_ = static_cast<std::size_t>(-1);  // the variable that is the state
     std::size_t step_ = 0;
     std::uint32_t draws_ = 0;
 };

@@ -7,7 +7,6 @@
 #include <tweedie/tensor/concept.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -40,7 +39,8 @@ concept batched_network =
 ///     runs.add(stepper(shared, x1, noise{.seed = 2}));             // at any time
 ///     while (runs.advance(net, 16) > 0) { ... runs.finished(...) ... }
 ///
-/// Every run gives the same bits as alone: a run's arithmetic and noise never see the others.
+/// Every run gives the same bits as alone: a run's arithmetic and noise never see the others. All have one
+/// kind of noise source; a deterministic plan does not look at it.
 /// - cost    per call, one pass per run that took part; no allocation once as many runs as before are in
 ///           flight.
 /// - order   runs are served in turn, so none waits longer than the others.
@@ -64,8 +64,8 @@ public:
 
     /// One network call for at most `most` of the runs that are not finished, the longest waiting first.
     /// - returns  how many took part; 0 when every run has ended.
-    /// - errors   `std::invalid_argument`: `most` is 0; an output of another shape. The network's exceptions
-    ///            pass through and leave the runs as they were.
+    /// - errors   `std::invalid_argument`: `most` is 0; an output of another shape. These and the network's
+    ///            exceptions leave the runs as they were.
     template <batched_network<T> Network>
     std::size_t advance(Network&& network, std::size_t most) {
         if (most == 0) { throw std::invalid_argument("batch: need room for at least one run"); }
@@ -85,32 +85,37 @@ public:
         }
         if (chosen_.empty()) { return 0; }
         turn_ = chosen_.back() + 1;
-        while (memory_.size() < chosen_.size()) {
-            memory_.push_back(tensor_traits<T>::like(*inputs_[memory_.size()]));
-        }
         for (std::size_t i = 0; i < chosen_.size(); ++i) {
-            if (!tensor_traits<T>::same_shape(memory_[i],
-                                              *inputs_[i])) {  // runs of several shapes in one batch
-                std::destroy_at(&memory_[i]);
-                std::construct_at(&memory_[i], tensor_traits<T>::like(*inputs_[i]));
+            if (i == memory_.size()) {
+                memory_.push_back(tensor_traits<T>::like(*inputs_[i]));
+            } else if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {  // runs of several shapes
+                T fitting = tensor_traits<T>::like(*inputs_[i]);
+                std::swap(memory_[i], fitting);
             }
-            outputs_.push_back(&memory_[i]);
         }
+        for (std::size_t i = 0; i < chosen_.size(); ++i) { outputs_.push_back(&memory_[i]); }
         network(batched_query<T>{inputs_, levels_, outputs_});
+        for (std::size_t i = 0; i < chosen_.size(); ++i) {
+            if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {
+                throw std::invalid_argument("batch: each output must have the shape of its input");
+            }
+        }
         for (std::size_t i = 0; i < chosen_.size(); ++i) {
             runs_[chosen_[i]].run.supply(std::move(memory_[i]));
         }
         return chosen_.size();
     }
 
-    /// Hands every ended run to `take(id, stepper)` and drops it.
+    /// Drops every ended run after handing it to `take(id, stepper&&)`, which may add runs.
+    ///
+    /// If `take` throws, the run it was given is lost; the ended runs after it are handed out the next time.
     template <class Take>
     void finished(Take&& take) {
         std::size_t kept = 0;
         std::size_t before_turn = 0;  // ended runs that stood before the one whose turn it is
         for (std::size_t i = 0; i < runs_.size(); ++i) {
             if (runs_[i].run.result().status != run_status::running) {
-                take(runs_[i].name, std::move(runs_[i].run));
+                ended_.push_back(std::move(runs_[i]));
                 before_turn += i < turn_ ? 1U : 0U;
                 continue;
             }
@@ -119,6 +124,17 @@ public:
         }
         turn_ -= before_turn;
         runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(kept), runs_.end());
+        struct forget_the_handed_out {
+            std::vector<entry>& all;
+            std::size_t count = 0;
+            ~forget_the_handed_out() {
+                all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count));
+            }
+        } handed{ended_};
+        while (handed.count < ended_.size()) {
+            entry& next = ended_[handed.count++];
+            take(next.name, std::move(next.run));
+        }
     }
 
 private:
@@ -128,6 +144,7 @@ private:
     };
 
     std::vector<entry> runs_;
+    std::vector<entry> ended_;  // taken out of `runs_`, not handed out yet
     id next_id_ = 0;
     std::size_t turn_ = 0;
     std::vector<std::size_t> chosen_;

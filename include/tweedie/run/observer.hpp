@@ -28,12 +28,20 @@ struct observation {
 /// An observer's answer.
 enum class verdict { go_on, stop };
 
-/// Called once per step with an `observation`; may return a `verdict`, or nothing to go on.
-template <class Observer, class T>
-concept observer = std::invocable<Observer&, const observation<T>&>;
-
 /// Takes no notice.
 struct no_hook {};
+
+/// Sees a run: called once per step with an `observation<T>`; returns nothing, or a `verdict`.
+template <class Observe, class T>
+concept observer = std::same_as<Observe, no_hook> || requires(Observe& observe, const observation<T>& seen) {
+    { observe(seen) } -> std::same_as<void>;
+} || requires(Observe& observe, const observation<T>& seen) {
+    { observe(seen) } -> std::same_as<verdict>;
+};
+
+/// Changes a tensor in place, told its level: `hook(T&, const level&)`. Keeps its shape.
+template <class Hook, class T>
+concept tensor_hook = std::same_as<Hook, no_hook> || std::invocable<Hook&, T&, const level&>;
 
 /// What may be hooked into a run; each is optional.
 ///

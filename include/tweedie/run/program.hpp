@@ -6,7 +6,7 @@
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/schedule/concept.hpp>
 
-#include <cmath>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,6 +38,7 @@ struct placed_call {
     std::size_t step = 0;
     level at;
     std::size_t query = 0;  // buffer
+    bool editable = true;
     double input_scale = 1.0;
     network_level asks;
     read_weights x0;  // of the query buffer as it is stored, and of the output
@@ -61,9 +62,15 @@ public:
     program(const plan& p, const convention& asked, output_column column = output_column::network)
         : shared_(std::make_shared<const content>(place(fold(p, asked, column)))) {}
 
+    /// A number that tells programs apart: equal for programs that do the same arithmetic.
+    [[nodiscard]] std::uint64_t fingerprint() const { return shared_->fingerprint; }
+
     [[nodiscard]] std::size_t network_calls() const { return shared_->calls.size(); }
     [[nodiscard]] std::size_t steps() const { return shared_->steps; }
     [[nodiscard]] output_column column() const { return shared_->column; }
+
+    /// Registers, and draws, that one pass may have at most.
+    static constexpr std::size_t most_registers = 64;
 
     /// Tensors a run holds at once.
     [[nodiscard]] std::size_t buffers() const { return shared_->buffers; }
@@ -87,6 +94,7 @@ private:
         std::size_t draws = 0;
         std::size_t draws_at_once = 0;
         std::size_t result = 0;
+        std::uint64_t fingerprint = 0;
         detail::placed_pass start;
         std::vector<detail::placed_call> calls;
     };
@@ -102,6 +110,7 @@ private:
             placed.step = call.step;
             placed.at = call.at;
             placed.query = where[call.query];
+            placed.editable = call.editable;
             placed.input_scale = call.input_scale;
             placed.asks = call.asks;
             placed.x0 = {call.x0.x / call.input_scale, call.x0.output};
@@ -109,7 +118,34 @@ private:
             c.calls.push_back(std::move(placed));
         }
         c.result = where[0];
+        c.fingerprint = fingerprint_of(c);
         return c;
+    }
+
+    /// FNV-1a over every number that the run depends on.
+    [[nodiscard]] static std::uint64_t fingerprint_of(const content& c) {
+        std::uint64_t hash = 0xcbf29ce484222325U;
+        const auto add = [&](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3U; };
+        const auto add_number = [&](double value) { add(std::bit_cast<std::uint64_t>(value)); };
+        const auto add_pass = [&](const detail::placed_pass& pass) {
+            for (const std::size_t b : pass.inputs) { add(b); }
+            for (const std::size_t b : pass.outputs) { add(b); }
+            for (const double w : pass.coefficients) { add_number(w); }
+            for (const std::uint32_t d : pass.draws) { add(d); }
+            add(pass.adopts);
+        };
+        add(c.buffers);
+        add(c.column == output_column::network ? 1 : 0);
+        add_pass(c.start);
+        for (const detail::placed_call& call : c.calls) {
+            add(call.query);
+            add_number(call.asks.condition);
+            add_number(call.asks.alpha);
+            add_number(call.asks.sigma);
+            add_number(call.input_scale);
+            add_pass(call.then);
+        }
+        return hash;
     }
 
     /// Registers that only move keep their buffer; those that are computed take the buffers that fall free,
@@ -119,19 +155,14 @@ private:
                                                         content& c) {
         const std::size_t registers = where.size();
         const std::size_t columns = registers + (after_call ? 1 : 0);
+        if (columns + pass.draws.size() > most_registers || pass.rows.size() > most_registers) {
+            throw std::invalid_argument("plan: a pass may have at most 64 registers and draws");
+        }
         c.draws += pass.draws.size();
         c.draws_at_once = c.draws_at_once < pass.draws.size() ? pass.draws.size() : c.draws_at_once;
 
         const std::size_t rows = pass.rows.size();
-        std::vector<std::size_t> moved(rows, detail::npos);
-        std::vector<char> taken(columns, 0);
-        for (std::size_t r = 0; r < rows; ++r) {
-            const std::size_t source = detail::moved_column(pass.rows[r]);
-            if (source < columns && taken[source] == 0) {
-                moved[r] = source;
-                taken[source] = 1;
-            }
-        }
+        const std::vector<std::size_t> moved = detail::moved_columns(pass, registers, columns);
         std::vector<char> busy(c.buffers, 0);
         for (std::size_t r = 0; r < rows; ++r) {
             if (moved[r] < registers) { busy[where[moved[r]]] = 1; }

@@ -7,10 +7,11 @@ namespace tweedie {
 
 /// How a run ended.
 enum class run_status {
-    running,     ///< not ended yet (only a stepper reports this)
-    finished,    ///< the plan was run to its end
-    stopped,     ///< the observer asked to stop; the state is at `run_result::step`
-    non_finite,  ///< the network's output (or the state) was not finite at `run_result::step`
+    running,   ///< not ended yet (only a stepper reports this)
+    finished,  ///< the plan was run to its end
+    stopped,   ///< the observer asked to stop; the state is at `run_result::step`
+    /// the network's output (or the state) was not finite at `run_result::step`; x then holds no use
+    non_finite,
 };
 
 /// What a status means and what to try, in one line.

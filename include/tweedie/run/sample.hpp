@@ -50,7 +50,7 @@ inline constexpr bool is_denoiser_v = false;
 template <class Network>
 inline constexpr bool is_denoiser_v<denoiser<Network>> = true;
 
-/// The state goes back to where it came from, free of the network's input scale.
+/// The state goes back to where it came from.
 template <class Stepper, class X>
 void write_back(const Stepper& s, X& x) {
     using view = std::remove_cv_t<X>;
@@ -66,6 +66,17 @@ void write_back(const Stepper& s, X& x) {
 /// A `denoiser`: a network with its convention.
 template <class Model>
 concept is_denoiser = detail::is_denoiser_v<Model>;
+
+/// A state that `sample` can write its result to: a tensor that is not const, or a view of one.
+template <class X>
+concept writable_state =
+    tensor_or_view<std::remove_cvref_t<X>> &&
+    (tensor_view<std::remove_cvref_t<X>> || !std::is_const_v<std::remove_reference_t<X>>);
+
+/// Hooks that fit a state of type `T`.
+template <class Hooks, class T>
+concept hooks_for = observer<decltype(Hooks::observe), T> && tensor_hook<decltype(Hooks::transform), T> &&
+                    tensor_hook<decltype(Hooks::edit), T>;
 
 /// The network of a denoiser, const if the denoiser is.
 template <class Model>
@@ -91,9 +102,10 @@ using network_of = std::remove_reference_t<decltype(std::declval<Model&>().netwo
 ///             source, a level that does not determine x0. The network's own exceptions pass through; x is
 ///             then as it was.
 template <class Model, class X, class Noise = no_noise, class... Hooks>
-    requires tensor_or_view<std::remove_cvref_t<X>> && is_denoiser<std::remove_cvref_t<Model>> &&
+    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
              network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
-             noise_source<Noise, scalar_t<std::remove_cvref_t<X>>>
+             noise_source<Noise, scalar_t<std::remove_cvref_t<X>>> &&
+             hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
 run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<Hooks...> run = {}) {
     using T = owned_t<std::remove_cvref_t<X>>;
     using traits = tensor_traits<T>;
@@ -112,8 +124,8 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
         if constexpr (observes) {
             if (!s.at_step_start()) { return; }
             if (!seen_x) {
-                seen_x.emplace(traits::like(output));
-                seen_x0.emplace(traits::like(output));
+                seen_x.emplace(traits::like(s.x()));
+                seen_x0.emplace(traits::like(s.x()));
             }
             s.examine(output, *seen_x, *seen_x0);
             const observation<T> seen{s.step(), ready.steps(), s.at(),
@@ -165,8 +177,9 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
 
 /// The same for a deterministic plan with hooks.
 template <class Model, class X, class... Hooks>
-    requires tensor_or_view<std::remove_cvref_t<X>> && is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>>
+    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
+             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+             hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
 run_result sample(const plan& p, Model&& model, X&& x, hooks<Hooks...> run) {
     return sample(p, std::forward<Model>(model), std::forward<X>(x), no_noise{}, std::move(run));
 }

@@ -40,6 +40,7 @@ struct no_noise {
 /// A run written down: enough, with its program and its noise, to go on later or elsewhere. Plain data.
 template <tensor T>
 struct checkpoint {
+    std::uint64_t program = 0;      ///< `program::fingerprint()`
     std::size_t call = 0;           ///< network calls of the plan that are done
     std::size_t network_calls = 0;  ///< network calls made
     run_status status = run_status::running;
@@ -52,7 +53,8 @@ struct checkpoint {
 ///     while (auto query = s.next()) { s.supply(engine.run(query->x, query->level)); }
 ///     x = s.x();
 ///
-/// A value: copy it, move it, drop it; no globals, no locks. Copies continue independently and identically.
+/// A value: copy it (where T can be copied), move it, drop it; no globals, no locks. Copies continue
+/// independently and identically; one that was moved from may only be assigned to or dropped.
 /// - `plan`        from a solver; or a `program`, which many steppers can share.
 /// - `convention`  of the network that will be asked.
 /// - `x`           the state at the plan's first level; a tensor or a view of one (then an owned copy is
@@ -82,7 +84,8 @@ public:
     /// - errors  `std::invalid_argument`: a checkpoint that is not of this program.
     stepper(program shared, const checkpoint<T>& from, Noise noise = {})
         : program_(std::move(shared)), noise_(std::move(noise)) {
-        if (from.registers.size() != program_.buffers() || from.call > program_.network_calls() ||
+        if (from.program != program_.fingerprint() || from.registers.size() != program_.buffers() ||
+            from.call > program_.network_calls() ||
             (from.call == program_.network_calls()) != (from.status == run_status::finished)) {
             throw std::invalid_argument("stepper: the checkpoint is not of this program");
         }
@@ -96,7 +99,7 @@ public:
 
     /// Writes the run down.
     [[nodiscard]] checkpoint<T> save() const {
-        checkpoint<T> to{call_, nfe_, status_, {}};
+        checkpoint<T> to{program_.fingerprint(), call_, nfe_, status_, {}};
         for (const T& r : buffers_) { to.registers.push_back(owned_copy(r)); }
         return to;
     }
@@ -147,6 +150,7 @@ public:
         }
         form_data_prediction(output);
         transform(output, program_.call(call_).at);
+        require_shape(output);
         apply(program_.call(call_).then, &output, &output, call_ + 1);
     }
 
@@ -186,6 +190,8 @@ public:
     /// Writes x and x0_hat of the pending query into tensors of the same shape: x free of the network's input
     /// scale.
     void examine(const T& output, T& x, T& x0_hat) const {
+        if (status_ != run_status::running) { refuse_supply(); }
+        require_shape(output);
         const detail::placed_call& call = program_.call(call_);
         T* const written[] = {&x, &x0_hat};
         const T* const read[] = {&buffers_[call.query], &output};
@@ -200,15 +206,24 @@ public:
     void edit(Edit&& change) {
         if (status_ != run_status::running) { return; }
         const detail::placed_call& call = program_.call(call_);
+        if (!call.editable) {
+            throw std::invalid_argument(
+                "stepper: this solver evaluates a guess of the state and keeps the state elsewhere; it "
+                "cannot be edited");
+        }
         T& x = buffers_[call.query];
         rescale(x, 1.0 / call.input_scale);
+        const std::size_t size = tensor_traits<T>::size(x);
         change(x, call.at);
-        require_shape(x);
+        if (tensor_traits<T>::size(x) != size) {
+            throw std::invalid_argument("stepper: an edit must keep the shape of x");
+        }
         rescale(x, call.input_scale);
     }
 
 private:
     struct adopt {};
+    static constexpr std::size_t most_registers = program::most_registers;
 
     stepper(program shared, T&& x, Noise noise, adopt)
         : program_(std::move(shared)), noise_(std::move(noise)) {
@@ -226,6 +241,7 @@ private:
         if constexpr (std::same_as<Noise, no_noise>) {
             if (program_.draws() > 0) { static_cast<void>(noise_.stream(draw_kind::step, 0)); }
         }
+        streams_.reserve(program_.draws_at_once());
         if constexpr (!fuses_noise<T>) {
             while (drawn_.size() < program_.draws_at_once()) {
                 drawn_.push_back(tensor_traits<T>::like(buffers_[0]));
@@ -304,20 +320,16 @@ private:
         const bool take = pass.adopts == detail::npos || takeable != nullptr;
         const std::vector<std::size_t>& inputs = take ? pass.inputs : pass.adopting_inputs;
         const std::vector<double>& coefficients = take ? pass.coefficients : pass.adopting;
-        constexpr std::size_t most = 64;
         const std::size_t n = inputs.size();
         const std::size_t k = pass.outputs.size() + (take ? 0 : 1);
-        if (n + drawn_.size() > most || k > most) {
-            throw std::invalid_argument("stepper: a pass may have at most 64 registers");
-        }
-        const T* read[most];
-        T* written[most];
+        const T* read[most_registers];
+        T* written[most_registers];
         for (std::size_t i = 0; i < n; ++i) {
             read[i] = inputs[i] == detail::output_buffer ? output : &buffers_[inputs[i]];
         }
         for (std::size_t i = 0; i < pass.outputs.size(); ++i) { written[i] = &buffers_[pass.outputs[i]]; }
         if (!take) { written[k - 1] = &buffers_[pass.adopts]; }
-        const bool finite = k == 0 || combine({written, k}, coefficients, {read, n}, read + n, pass.draws);
+        const bool finite = k == 0 || combine({written, k}, coefficients, {read, n}, pass.draws);
         if (take && pass.adopts != detail::npos) {
             using std::swap;
             swap(buffers_[pass.adopts], *takeable);
@@ -332,32 +344,23 @@ private:
     }
 
     bool combine(std::span<T* const> written, const std::vector<double>& coefficients,
-                 std::span<const T* const> read, const T** beyond, const std::vector<std::uint32_t>& draws) {
-        using traits = tensor_traits<T>;
-        if (draws.empty()) { return traits::affine(written, coefficients, read); }
-        using stream = std::remove_cvref_t<decltype(noise_.stream(draw_kind::step, draws[0]))>;
-        if constexpr (fuses_noise<T>) {
-            if (draws.size() == 1) {
-                const stream one[] = {noise_.stream(draw_kind::step, draws[0])};
-                return traits::affine_noise(written, coefficients, read, std::span<const stream>(one));
-            }
-            std::vector<stream> streams;
-            for (const std::uint32_t d : draws) { streams.push_back(noise_.stream(draw_kind::step, d)); }
-            return traits::affine_noise(written, coefficients, read, std::span<const stream>(streams));
-        } else {
-            for (std::size_t d = 0; d < draws.size(); ++d) {
-                traits::normal(drawn_[d], noise_.stream(draw_kind::step, draws[d]));
-                beyond[d] = &drawn_[d];
-            }
-            return traits::affine(written, coefficients, {read.data(), read.size() + draws.size()});
-        }
+                 std::span<const T* const> read, const std::vector<std::uint32_t>& draws) {
+        if (draws.empty()) { return tensor_traits<T>::affine(written, coefficients, read); }
+        streams_.clear();  // room for all was made at the start
+        for (const std::uint32_t d : draws) { streams_.push_back(noise_.stream(draw_kind::step, d)); }
+        T* scratch[most_registers];
+        for (std::size_t d = 0; d < drawn_.size(); ++d) { scratch[d] = &drawn_[d]; }
+        return affine_noise<T, stream>(written, coefficients, read, streams_, {scratch, drawn_.size()});
     }
+
+    using stream = std::remove_cvref_t<decltype(std::declval<const Noise&>().stream(draw_kind::step, 0))>;
 
     program program_;
     Noise noise_;
     std::vector<T> buffers_;
-    std::vector<T> drawn_;    // noise of one pass, for tensors that cannot make it on the way
-    std::optional<T> spare_;  // holds outputs that are expressions
+    std::vector<stream> streams_;  // of one pass
+    std::vector<T> drawn_;         // its noise, for tensors that cannot make it on the way
+    std::optional<T> spare_;       // holds outputs that are expressions
     std::size_t call_ = 0;
     std::size_t nfe_ = 0;
     run_status status_ = run_status::running;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/number.hpp>
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/plan/exponential.hpp>
 #include <tweedie/plan/plan.hpp>
@@ -21,7 +22,8 @@ namespace tweedie::solver {
 /// Source: Song, Meng and Ermon 2020, arXiv:2010.02502, eq. 12 and 16. s is their sigma written for any
 /// schedule: `1 - e^(-2h)` equals `(1 - alpha_s^2 / alpha_t^2) / sigma_s^2` where `alpha^2 + sigma^2 = 1`.
 /// The target is the next level, whatever the grid.
-/// - order   1 in half-log-SNR with eta = 0 (it is the first-order DPM-Solver and DEIS); weak order 1 otherwise.
+/// - order   1 in half-log-SNR with eta = 0 (it is the first-order DPM-Solver and DEIS); weak order 1
+///           otherwise.
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: eta negative, NaN or above 1; levels that are not strictly denoising.
@@ -33,7 +35,7 @@ struct ddim {
     [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
         if (!(eta >= 0.0 && eta <= 1.0)) { throw std::invalid_argument("ddim: eta must lie in [0, 1]"); }
         require_levels(levels, "ddim");
-        plan_writer p(eta == 0.0 ? "ddim" : "ddim(eta=" + std::to_string(eta) + ")", levels);
+        plan_writer p(eta == 0.0 ? "ddim" : "ddim(eta=" + detail::shortest(eta) + ")", levels);
         plan_variable x = p.state();
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);

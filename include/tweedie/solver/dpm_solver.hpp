@@ -10,7 +10,7 @@
 
 #include <cmath>
 #include <span>
-#include <stdexcept>
+#include <string>
 
 namespace tweedie::solver {
 
@@ -36,7 +36,9 @@ struct dpmpp_2m {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
         require_levels(levels, "dpmpp_2m");
-        plan_writer p(variant == difference::midpoint ? "dpmpp_2m(midpoint)" : "dpmpp_2m(taylor)", levels);
+        plan_writer p(std::string("dpmpp_2m(") + (variant == difference::midpoint ? "midpoint" : "taylor") +
+                          (lower_order_final ? ")" : ", full order to the end)"),
+                      levels);
         plan_variable x = p.state();
         plan_history m = p.remember("x0_hat", 2);
         double h_prev = 0.0;

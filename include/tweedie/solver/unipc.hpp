@@ -148,8 +148,13 @@ private:
     }
 
     [[nodiscard]] std::string describe() const {
-        return "unipc(order=" + std::to_string(order) + (variant == bh::bh1 ? ", bh1" : ", bh2") +
-               (predicts == form::data ? ", data" : ", noise") + (corrector ? ")" : ", no corrector)");
+        std::string text = "unipc(order=" + std::to_string(order);
+        text += variant == bh::bh1 ? ", bh1" : ", bh2";
+        text += predicts == form::data ? ", data" : ", noise";
+        if (!corrector) { text += ", no corrector"; }
+        for (const std::size_t step : uncorrected) { text += ", uncorrected " + std::to_string(step); }
+        if (!lower_order_final) { text += ", full order to the end"; }
+        return text + ")";
     }
 };
 

@@ -21,18 +21,18 @@ namespace tweedie {
 /// specialise it. A tensor of contiguous CPU memory needs four functions, see
 /// `<tweedie/tensor/contiguous.hpp>`; any other tensor has
 ///
-///     using scalar = float;                                  // or double
+///     using scalar = float;                          // or double
 ///     using owned = T;
-///     static T like(const T& x);                             // uninitialised, same shape and place
-///     static std::size_t size(const T& x);                   // number of elements
-///     static std::size_t batch(const T& x);                  // independent samples: slowest extent; 1 if
-///     1-D static bool same_shape(const T& a, const T& b);
+///     static T like(const T& x);                     // uninitialised, same shape and place
+///     static std::size_t size(const T& x);           // number of elements
+///     static std::size_t batch(const T& x);          // independent samples: slowest extent; 1 if 1-D
+///     static bool same_shape(const T& a, const T& b);
 ///     static bool affine(std::span<T* const> outputs, std::span<const double> coefficients,
-///                        std::span<const T* const> inputs);  // below
-///     static void normal(T& out, const Stream& stream);      // for any `noise_stream`
-///     static bool assign(T& out, const T& x);                // copies; false and nothing done if shapes
-///     differ static void dot(const T& x, const T& y, std::span<double> per_sample);  // for batched_tensor:
-///     by sample
+///                        std::span<const T* const> inputs);
+///     static void normal(T& out, const Stream& s);   // for any `noise_stream`
+///     static bool assign(T& out, const T& x);        // copies; false and nothing done if shapes differ
+///     static void dot(const T& x, const T& y,        // for `batched_tensor`: one number per sample
+///                     std::span<double> per_sample);
 ///
 /// `affine` computes `outputs[k] = sum_j coefficients[k * inputs.size() + j] * inputs[j]` element by element,
 /// in one pass; an output may be the same object as an input; the sum of no inputs is 0. It returns false if

@@ -94,7 +94,10 @@ TEST_CASE("on another schedule a network is asked at the level of equal signal-t
                WithinRel(1.0 / std::hypot(3.0, 0.5), tol<double>::exact));
     // a plan on flow that starts at pure noise asks a VP network, which has no such level, in vain
     CHECK(refusal([&] { static_cast<void>(network.call_at(at(schedule::flow{}, 1.0))); }) ==
-          "schedule::vp_linear: half_log_snr must be at least that of t = 1");
+          "convention: the network's schedule does not reach the plan's level (alpha = 0, sigma = 1); keep "
+          "the grid "
+          "within it by sigma_max and sigma_min: schedule::vp_linear: half_log_snr must be at least that of "
+          "t = 1");
 }
 
 TEST_CASE("conventions refuse what they cannot use", "[model][convention][errors]") {
@@ -106,7 +109,7 @@ TEST_CASE("conventions refuse what they cannot use", "[model][convention][errors
     }
     const schedule::flow flow;
     CHECK(refusal([&] { static_cast<void>(convention(prediction::epsilon, flow).call_at(at(flow, 1.0))); }) ==
-          "prediction: x0 is not determined by epsilon at alpha = 0.000000, sigma = 1.000000");
+          "prediction: x0 is not determined by epsilon at alpha = 0, sigma = 1");
 }
 
 TEST_CASE("a denoiser is a network with its convention", "[model][denoiser]") {
@@ -117,4 +120,23 @@ TEST_CASE("a denoiser is a network with its convention", "[model][denoiser]") {
     CHECK(model.convention().options().time_scale == 1000.0);
     CHECK(model.network()(3.0, network_level{}) == 3.0);
     CHECK(calls == 1);
+}
+
+TEST_CASE("a network is never told an infinite number", "[model][convention][errors]") {
+    for (const condition time : {condition::sigma, condition::sigma_quarter_log, condition::half_log_snr}) {
+        const convention c(prediction::flow_velocity, schedule::flow{}, {.time = time});
+        CHECK_THROWS_AS(c.call_at(at(schedule::flow{}, 1.0)), std::invalid_argument);
+        CHECK(std::isfinite(c.call_at(at(schedule::flow{}, 0.999)).at.condition));
+    }
+}
+
+TEST_CASE("an end without a digit left is refused like the end itself", "[model][prediction][errors]") {
+    const schedule::flow flow;
+    CHECK_THROWS_AS(convert(prediction::epsilon, prediction::x0, {0.0, 1e-200, 1.0}, flow),
+                    std::invalid_argument);
+    CHECK_THROWS_AS(convert(prediction::epsilon, prediction::x0, {0.0, 1e-14, 1.0}, flow),
+                    std::invalid_argument);
+    CHECK_NOTHROW(
+        convert(prediction::epsilon, prediction::x0, {0.0, 2.4e-4, 1.0}, flow));  // the usual patched end
+    CHECK_NOTHROW(convert(prediction::score, prediction::x0, {0.0, 1.0, 1e6}, flow));
 }

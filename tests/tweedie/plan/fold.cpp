@@ -271,9 +271,10 @@ TEST_CASE("analyze refuses folded plans and variances below zero", "[plan][analy
     const levels_t levels = interior_levels(edm, 3);
     const plan p = solver::ddim{}.plan(edm, levels);
     for (const double bad : {-1.0, not_a_number}) {
-        CHECK(refusal([&] { static_cast<void>(analyze(p, bad)); }) == "analyze: variance must be >= 0");
+        CHECK(refusal([&] { static_cast<void>(analyze(p, bad)); }) ==
+              "analyze: variance must be finite and >= 0");
         CHECK(refusal([&] { static_cast<void>(exact_transfer(levels[0], levels[1], bad)); }) ==
-              "exact_transfer: variance must be >= 0");
+              "exact_transfer: variance must be finite and >= 0");
     }
     CHECK(refusal([&] { static_cast<void>(analyze(fold(p, {prediction::v, edm}), 1.0)); }) ==
           "analyze: the plan must not be folded");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <tweedie/plan/analyze.hpp>
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/text.hpp>
 
@@ -80,7 +81,7 @@ TEST_CASE("a text that is no plan is refused with its line", "[plan][text][error
     const std::vector<bad> bads = {
         {"", "parse_plan: line 0: expected 'tweedie plan 1'"},
         {"tweedie plan 2\n", "parse_plan: line 1: expected 'tweedie plan 1'"},
-        {head, "parse_plan: a plan needs at least one network call"},
+        {head, "plan: need at least one network call"},
         {"tweedie plan 1\nsolver s\nwhat 3\n", "parse_plan: line 3: unknown key 'what'"},
         {"tweedie plan 1\nsolver s\noutput raw\n", "parse_plan: line 3: output must be network or x0_hat"},
         {"tweedie plan 1\nlevel 4 1\n", "parse_plan: line 2: expected a number, found ''"},
@@ -109,4 +110,27 @@ TEST_CASE("a text that is no plan is refused with its line", "[plan][text][error
         INFO(b.text);
         CHECK(refusal([&] { static_cast<void>(parse_plan(b.text)); }) == b.message);
     }
+}
+
+TEST_CASE("a plan read from a file is checked before anything uses it", "[plan][text][errors]") {
+    const std::string head =
+        "tweedie plan 1\nsolver s\noutput x0_hat\nlevel 4 1 4\nlevel 1 1 1\nstart\n  r0 x = 1 r0\n";
+    CHECK(refusal([&] {
+              static_cast<void>(parse_plan(head + "call r7 step 0 at 4 1 4\n  r0 x = 1 out\n"));
+          }) == "plan: a call must evaluate an existing register");
+    CHECK(refusal([&] { static_cast<void>(parse_plan(head + "call r0 step 0 at 4 1 4\n")); }) ==
+          "plan: every pass must write at least one register");
+    plan p = parse_plan(head + "call r0 step 0 at 4 1 4\n  r0 x = 1 out\n");
+    for (const char* name : {"", "a =b", "two\nlines", " x"}) {
+        p.start.rows[0].name = name;
+        CHECK_THROWS_AS(to_text(p), std::invalid_argument);
+    }
+}
+
+TEST_CASE("a draw that is used twice is one draw", "[plan][analyze][exact]") {
+    const plan p = parse_plan(
+        "tweedie plan 1\nsolver s\noutput x0_hat\nlevel 4 1 4\nlevel 1 1 1\nstart\n  r0 x = 1 r0\n"
+        "call r0 step 0 at 4 1 4\n  draws z0\n  r0 x = 1 r0 + 1 z0\n"
+        "call r0 step 1 at 2 1 2\n  draws z0\n  r0 x = 1 r0 - 1 z0\n");
+    CHECK(analyze(p, 1.0) == transfer{1.0, 0.0, 0.0});
 }

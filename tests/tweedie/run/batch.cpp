@@ -99,3 +99,31 @@ TEST_CASE("a batch passes errors on and keeps its runs", "[run][batch][errors]")
     CHECK(runs.size() == 0);
     CHECK(runs.advance(together, 1) == 0);
 }
+
+TEST_CASE("a run that ended may be followed at once, and its taker may fail", "[run][batch][contract]") {
+    const plan p = edm_plan(solver::ddim{}, 2);
+    const program shared(p, exact_model().convention());
+    batch<tensor_f> runs;
+    for (std::uint64_t i = 0; i < 3; ++i) { runs.add(stepper(shared, start(2, p, {.seed = i}))); }
+    std::size_t taken = 0;
+    std::size_t failed = 0;
+    while (taken + failed < 6) {
+        runs.advance(together, 8);
+        try {
+            runs.finished([&](std::size_t id, auto&& run) {
+                if (id == 1) { throw std::runtime_error("disk full"); }
+                if (id < 3) {
+                    runs.add(stepper(shared, start(2, p, {.seed = id + 3})));
+                }  // the next one is let in
+                if (id == 0) { runs.add(stepper(shared, start(2, p, {.seed = 9}))); }
+                CHECK(run.result());
+                CHECK(run.x().size() == 2);
+                ++taken;
+            });
+        } catch (const std::runtime_error&) { ++failed; }
+    }
+    CHECK(taken == 5);
+    CHECK(failed == 1);
+    CHECK(runs.size() == 0);
+    CHECK(runs.advance(together, 8) == 0);
+}

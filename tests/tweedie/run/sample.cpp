@@ -356,3 +356,80 @@ TEST_CASE("a recorded run is replayed by the record", "[run][sample][noise]") {
     REQUIRE(sample(p, exact_model(), b, injected_noise(record)));
     CHECK(a == b);
 }
+
+TEST_CASE("a value that is not finite is reported at every call, the last one too", "[run][sample][errors]") {
+    const auto clip = [](std::vector<double>& x0, const level&) {
+        for (double& v : x0) { v *= 0.5; }
+    };
+    for (const prediction_type type : {prediction::x0, prediction::epsilon}) {
+        for (const plan& p : {edm_plan(solver::ddim{}, 4), edm_plan(solver::heun{}, 3),
+                              edm_plan(solver::dpmpp_2m{}, 4), edm_plan(solver::unipc{}, 4)}) {
+            for (std::size_t bad = 0; bad < counts(p).network_calls; ++bad) {
+                std::size_t calls = 0;
+                const denoiser model(
+                    [&](const std::vector<double>& x, const network_level&) {
+                        std::vector<double> out(x.size(), 0.5);
+                        if (calls++ == bad) { out[1] = std::numeric_limits<double>::quiet_NaN(); }
+                        return out;
+                    },
+                    type, schedule::edm{});
+                std::vector<double> x = start<double>(3, p);
+                run_result result = sample(p, model, x);
+                CHECK(result.status == run_status::non_finite);
+                CHECK(result.network_calls == bad + 1);
+                CHECK(result.step == p.calls[bad].step);
+
+                calls = 0;
+                x = start<double>(3, p);
+                result = sample(p, model, x, hooks{.transform = clip});
+                CHECK(result.status == run_status::non_finite);
+                CHECK(result.network_calls == bad + 1);
+            }
+            std::vector<double> x = start<double>(3, p);
+            const auto spoil = [&](std::vector<double>& x0, const level& at) {
+                if (at == p.calls.back().at) { x0[2] = std::numeric_limits<double>::infinity(); }
+            };
+            CHECK(sample(p, exact_model(), x, hooks{.transform = spoil}).status == run_status::non_finite);
+        }
+    }
+}
+
+TEST_CASE("hooks meet outputs of a wrong shape with words, and keep the shape themselves",
+          "[run][sample][errors]") {
+    const plan p = edm_plan(solver::ddim{}, 3);
+    const denoiser longer(
+        [](const std::vector<float>& y, const network_level&) { return std::vector<float>(y.size() + 1000); },
+        prediction::x0, schedule::edm{});
+    std::vector<float> x = start(8, p);
+    CHECK_THROWS_AS(sample(p, longer, x, hooks{.observe = [](const auto&) {}}), std::invalid_argument);
+    CHECK_THROWS_AS(sample(p, longer, x, hooks{.transform = [](std::vector<float>&, const level&) {}}),
+                    std::invalid_argument);
+    const auto shrink = [](std::vector<float>& v, const level&) { v.resize(2); };
+    CHECK_THROWS_AS(sample(p, exact_model(), x, hooks{.transform = shrink}), std::invalid_argument);
+    CHECK_THROWS_AS(sample(p, exact_model(), x, hooks{.edit = shrink}), std::invalid_argument);
+}
+
+TEST_CASE("an edit reaches the state of a predictor-corrector, or is refused", "[run][sample][hooks]") {
+    const plan data = edm_plan(solver::unipc{.corrector = false}, 6);
+    const auto model = exact_model();
+    std::vector<double> other = start<double>(3, data, {.seed = 11});
+    std::vector<double> at_four;
+    REQUIRE(sample(data, model, other, hooks{.observe = [&](const auto& o) {
+                       if (o.step == 4) { at_four = o.x; }
+                   }}));
+    std::vector<double> edited = start<double>(3, data, {.seed = 12});
+    std::vector<double> plain = edited;
+    REQUIRE(sample(data, model, plain));
+    REQUIRE(sample(data, model, edited, hooks{.edit = [&](std::vector<double>& state, const level& at) {
+                       if (at == data.levels[4]) { state = at_four; }
+                   }}));
+    CHECK(std::abs(edited[0] - other[0]) <
+          0.5 * std::abs(plain[0] - other[0]));  // it remembers older outputs
+
+    for (const plan_call& call : edm_plan(solver::unipc{}, 6).calls) { CHECK(call.editable); }
+    const plan apart = edm_plan(solver::unipc{.predicts = solver::unipc::form::noise}, 6);
+    std::vector<double> x = start<double>(3, apart);
+    CHECK_THROWS_AS(sample(apart, model, x, hooks{.edit = [](std::vector<double>&, const level&) {}}),
+                    std::invalid_argument);
+    REQUIRE(sample(apart, model, x));
+}
