@@ -63,7 +63,8 @@ public:
     /// The covariance of the law, d x d: that of the data (divided by n), and the bandwidth. - cost  O(d^2
     /// n).
     [[nodiscard]] Eigen::MatrixXd covariance() const {
-        Eigen::MatrixXd out = centred_ * centred_.transpose() / static_cast<double>(data_.cols());
+        Eigen::MatrixXd out =
+            detail::product(centred_, centred_.transpose()) / static_cast<double>(data_.cols());
         out.diagonal().array() += bandwidth_;
         return out;
     }
@@ -138,7 +139,7 @@ private:
         const double scale = s2 > 0.0 ? 1.0 / s2 : 1.0;
         const Eigen::MatrixXd z = x.colwise() - at.alpha * mean_;
         const Eigen::RowVectorXd norms = z.colwise().squaredNorm();
-        Eigen::MatrixXd out = (at.alpha * scale) * (centred_.transpose() * z);
+        Eigen::MatrixXd out = (at.alpha * scale) * detail::product(centred_.transpose(), z);
         out.colwise() -= (at.alpha * at.alpha * scale) * half_squares_;
         out.rowwise() -= (0.5 * scale) * norms;
         for (Eigen::Index j = 0; j < x.cols(); ++j) {
@@ -184,7 +185,7 @@ private:
                 }
                 if (nearest) { return; }
                 if (contribute > shares.size() / 8) {
-                    out.middleCols(first, count).noalias() = centred_ * shares;
+                    out.middleCols(first, count) = detail::product(centred_, shares);
                 } else {
                     out.middleCols(first, count).setZero();
                     for (Eigen::Index j = 0; j < count; ++j) {

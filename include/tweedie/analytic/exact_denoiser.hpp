@@ -74,8 +74,8 @@ void for_each_block(Eigen::Index columns, Eigen::Index work, const Body& body) {
     });
 }
 
-/// out = a b, the inner dimension in slabs: Eigen, whose own threads take over large products, cuts a longer one where
-/// the number of threads says, and the bits of the sums with it.
+/// out = a b, with the inner dimension in slabs: Eigen runs large products on its own threads and would cut
+/// a longer one where their number says, which changes the last bits.
 template <class A, class B>
 void multiply(Eigen::MatrixXd& out, const Eigen::MatrixBase<A>& a, const Eigen::MatrixBase<B>& b) {
     constexpr Eigen::Index slab = 128;

@@ -26,7 +26,7 @@ enum class divisor {
 /// What becomes of the variance in the directions that a low-rank fit leaves out.
 enum class left_out {
     averaged,  ///< shared equally: the total variance is kept (Tipping and Bishop 1999, probabilistic PCA)
-    dropped,  ///< lost: the data lie in the subspace
+    dropped,   ///< lost: the data lie in the subspace
 };
 
 /// Options of `gaussian::fit`.
@@ -93,7 +93,7 @@ public:
                 "gaussian::low_rank: need d x r eigenvectors and r eigenvalues, r <= d");
         }
         detail::require_finite(eigenvectors, "gaussian::low_rank: the eigenvectors must be finite");
-        const Eigen::MatrixXd gram = eigenvectors.transpose() * eigenvectors;
+        const Eigen::MatrixXd gram = detail::product(eigenvectors.transpose(), eigenvectors);
         if (gram.size() > 0 && !gram.isIdentity(rounding)) {
             throw std::invalid_argument("gaussian::low_rank: the eigenvectors must be orthonormal");
         }
@@ -160,9 +160,9 @@ public:
     /// The covariance as a d x d matrix. - cost  O(d^2 r).
     [[nodiscard]] Eigen::MatrixXd covariance() const {
         const bool spans = rank() == dimension();
-        Eigen::MatrixXd out = eigenvectors_ *
-                              (eigenvalues_.array() - (spans ? 0.0 : residual_)).matrix().asDiagonal() *
-                              eigenvectors_.transpose();
+        const Eigen::VectorXd along = (eigenvalues_.array() - (spans ? 0.0 : residual_)).matrix();
+        const Eigen::MatrixXd stretched = eigenvectors_ * along.asDiagonal();
+        Eigen::MatrixXd out = detail::product(stretched, eigenvectors_.transpose());
         if (!spans) { out.diagonal().array() += residual_; }
         return out;
     }
@@ -198,11 +198,11 @@ public:
         detail::require_query(x, at, dimension(), "gaussian");
         require_density(at);
         const Eigen::MatrixXd y = x.colwise() - at.alpha * mean_;
-        const Eigen::MatrixXd c = eigenvectors_.transpose() * y;
+        const Eigen::MatrixXd c = detail::product(eigenvectors_.transpose(), y);
         const Eigen::VectorXd inverse = noisy_variances(at).cwiseInverse();
         Eigen::VectorXd squares = c.cwiseAbs2().transpose() * inverse;
         if (rank() < dimension()) {
-            const Eigen::MatrixXd outside = y - eigenvectors_ * c;
+            const Eigen::MatrixXd outside = y - detail::product(eigenvectors_, c);
             squares += outside.colwise().squaredNorm().transpose() / noisy_residual(at);
         }
         return (-0.5 * squares.array() + log_normaliser(at)).matrix();
@@ -307,7 +307,7 @@ private:
 
     /// The decomposition of `centred centred^T / divide` from the small matrix `centred^T centred`.
     void decompose_few(const Eigen::MatrixXd& centred, double divide) {
-        const Eigen::MatrixXd gram = centred.transpose() * centred / divide;
+        const Eigen::MatrixXd gram = detail::product(centred.transpose(), centred) / divide;
         const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram);
         if (solver.info() != Eigen::Success) {
             throw std::invalid_argument("gaussian: the covariance has no eigendecomposition");
@@ -317,7 +317,8 @@ private:
             static_cast<double>(gram.rows()) * std::numeric_limits<double>::epsilon() * values(0);
         const Eigen::Index r = (values.array() > least).count();
         if (r == 0) { return; }  // all samples are equal
-        const Eigen::MatrixXd directions = centred * solver.eigenvectors().rightCols(r).rowwise().reverse();
+        const Eigen::MatrixXd largest_first = solver.eigenvectors().rightCols(r).rowwise().reverse();
+        const Eigen::MatrixXd directions = detail::product(centred, largest_first);
         // columns of small eigenvalues are orthogonal to the others to rounding of the large ones only
         const Eigen::HouseholderQR<Eigen::MatrixXd> orthogonal(directions);
         eigenvectors_ = orthogonal.householderQ() * Eigen::MatrixXd::Identity(dimension(), r);
@@ -343,9 +344,9 @@ private:
         detail::for_each_block(
             x.cols(), 2 * x.size() * (rank() + 1), [&](Eigen::Index first, Eigen::Index count) {
                 const Eigen::MatrixXd y = x.middleCols(first, count).colwise() - alpha * mean_;
-                Eigen::MatrixXd c = eigenvectors_.transpose() * y;
+                Eigen::MatrixXd c = detail::product(eigenvectors_.transpose(), y);
                 c.array().colwise() *= along.array();
-                Eigen::MatrixXd result = eigenvectors_ * c;
+                Eigen::MatrixXd result = detail::product(eigenvectors_, c);
                 if (!spans) { result += across * y; }
                 out.middleCols(first, count) = result.colwise() + offset;
             });

@@ -68,9 +68,7 @@ public:
             sum += w;
         }
         if (!(std::abs(sum - 1.0) <= 1e-6)) { throw std::invalid_argument("mixture: weights must sum to 1"); }
-        for (double& w : weights_) {
-            w /= sum;
-        }
+        for (double& w : weights_) { w /= sum; }
     }
 
     /// A mixture fitted to data by k-means, one Gaussian per cluster, the cluster's share as its weight.
@@ -115,9 +113,7 @@ public:
     /// Mean of the data.
     [[nodiscard]] Eigen::VectorXd mean() const {
         Eigen::VectorXd sum = Eigen::VectorXd::Zero(dimension());
-        for (std::size_t c = 0; c < components_.size(); ++c) {
-            sum += weights_[c] * components_[c].mean();
-        }
+        for (std::size_t c = 0; c < components_.size(); ++c) { sum += weights_[c] * components_[c].mean(); }
         return sum;
     }
 
@@ -224,7 +220,7 @@ private:
         if (g.rank() == 0) {
             squares = y.colwise().squaredNorm() / residual;
         } else if (g.rank() < g.dimension()) {
-            const Eigen::MatrixXd outside = y - g.eigenvectors() * c;
+            const Eigen::MatrixXd outside = y - detail::product(g.eigenvectors(), c);
             squares += outside.colwise().squaredNorm() / residual;
         }
         return (log_peak - 0.5 * squares.array()).matrix();
@@ -241,7 +237,7 @@ private:
             const double log_peak = std::log(weights_[k]) + g.log_normaliser(at);
             const double residual = g.noisy_residual(at);
             const Eigen::MatrixXd y = x.colwise() - at.alpha * g.mean();
-            const Eigen::MatrixXd c = g.eigenvectors().transpose() * y;
+            const Eigen::MatrixXd c = detail::product(g.eigenvectors().transpose(), y);
             out.row(static_cast<Eigen::Index>(k)) = log_joint(g, log_peak, inverse, residual, y, c);
         }
         return out;
@@ -274,7 +270,7 @@ private:
                 if (weights_[k] == 0.0) { continue; }
                 const gaussian& g = components_[k];
                 y = here.colwise() - at.alpha * g.mean();
-                c.noalias() = g.eigenvectors().transpose() * y;
+                detail::multiply(c, g.eigenvectors().transpose(), y);
                 const Eigen::RowVectorXd logs =
                     log_joint(g, log_peak[k], inverse[k], g.noisy_residual(at), y, c);
                 active.clear();
@@ -297,7 +293,7 @@ private:
                     c.col(a) = share[static_cast<std::size_t>(a)] *
                                c.col(active[static_cast<std::size_t>(a)]).cwiseProduct(parts[k].along);
                 }
-                part.noalias() = g.eigenvectors() * c.leftCols(used);
+                detail::multiply(part, g.eigenvectors(), c.leftCols(used));
                 for (Eigen::Index a = 0; a < used; ++a) {
                     const Eigen::Index j = active[static_cast<std::size_t>(a)];
                     const double s = share[static_cast<std::size_t>(a)];
@@ -361,7 +357,8 @@ private:
         detail::for_each_block(
             samples.cols(), samples.size() * centres.cols(), [&](Eigen::Index first, Eigen::Index count) {
                 const Eigen::MatrixXd away =
-                    (-centres.transpose() * samples.middleCols(first, count)).colwise() + half;
+                    (-detail::product(centres.transpose(), samples.middleCols(first, count))).colwise() +
+                    half;
                 for (Eigen::Index j = 0; j < count; ++j) {
                     away.col(j).minCoeff(&owner[static_cast<std::size_t>(first + j)]);
                 }

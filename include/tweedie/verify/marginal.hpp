@@ -99,7 +99,7 @@ struct marginal_report {
     if (samples.rows() != law.dimension()) {
         throw std::invalid_argument("marginal: samples and law must have the same dimension");
     }
-    const Eigen::MatrixXd projected = (samples.transpose() * law.eigenvectors()).eval();
+    const Eigen::MatrixXd projected = detail::product(samples.transpose(), law.eigenvectors());
     const Eigen::VectorXd means = law.eigenvectors().transpose() * law.mean();
     std::vector<marginal_report> out;
     for (Eigen::Index k = 0; k < law.rank(); ++k) {

@@ -4,6 +4,10 @@
 
 #include "checks.hpp"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 using namespace tweedie;
 using analytic::empirical;
 
@@ -47,6 +51,32 @@ TEST_CASE("an empirical law is a mixture of its points", "[analytic][empirical][
         }
     }
 }
+
+#ifdef _OPENMP
+TEST_CASE("exact denoisers do not depend on the number of threads", "[analytic][parity]") {
+    // long enough that Eigen's own threads would cut the sums differently
+    const Eigen::MatrixXd data = normals(500, 60, 70);
+    const Eigen::MatrixXd x = normals(500, 40, 71);
+    const level here{0.5, 0.8, 0.6};
+    const auto run = [&](int threads) {
+        const int before = omp_get_max_threads();
+        omp_set_num_threads(threads);
+        const analytic::gaussian g = analytic::gaussian::fit(data, {.added_variance = 0.1});
+        const analytic::mixture m = analytic::mixture::fit(data, 4, {.each = {.added_variance = 0.1}});
+        Eigen::MatrixXd out(500, 0);
+        for (const Eigen::Index n : {20, 40}) {
+            Eigen::MatrixXd all(500, out.cols() + 3 * n);
+            all << out, g.denoise(x.leftCols(n), here), m.denoise(x.leftCols(n), here),
+                empirical(data).denoise(x.leftCols(n), here);
+            out = all;
+        }
+        omp_set_num_threads(before);
+        return out;
+    };
+    const Eigen::MatrixXd alone = run(1);
+    for (const int threads : {2, 3, 8}) { CHECK(run(threads) == alone); }
+}
+#endif
 
 TEST_CASE("huge noise gives the mean, little noise the nearest sample", "[analytic][empirical][exact]") {
     const Eigen::MatrixXd data = normals(6, 200, 5);
