@@ -203,32 +203,46 @@ private:
                 placed.adopts = after[r];
             }
         }
-        fill(placed.inputs, placed.coefficients, pass, where, columns, computed);
+        const std::vector<std::size_t> order = reading_order(pass, registers, columns, moved);
+        fill(placed.inputs, placed.coefficients, pass, where, order, computed);
         if (placed.adopts != detail::npos) {
             for (std::size_t r = 0; r < rows; ++r) {
                 if (moved[r] != detail::npos && moved[r] >= registers) { computed.push_back(r); }
             }
-            fill(placed.adopting_inputs, placed.adopting, pass, where, columns, computed);
+            fill(placed.adopting_inputs, placed.adopting, pass, where, order, computed);
         }
         where = std::move(after);
         return placed;
     }
 
-    /// The columns the given rows read, and the matrix over them. Columns that most rows of the pass read
-    /// come first, since `affine` is faster when a row ends early; the order is that of the pass, whichever
-    /// rows are asked for, so that sums round alike.
-    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass,
-                     const std::vector<std::size_t>& where, std::size_t columns,
-                     const std::vector<std::size_t>& rows) {
-        std::vector<std::size_t> used;
-        for (std::size_t readers = pass.rows.size(); readers > 0; --readers) {
+    /// The columns in the order `affine` reads them: those that most computed rows need come first, since it is
+    /// faster when a row ends early. One order for the pass, whichever rows are asked for, so that sums round alike.
+    [[nodiscard]] static std::vector<std::size_t> reading_order(const plan_pass& pass, std::size_t registers,
+                                                                std::size_t columns,
+                                                                const std::vector<std::size_t>& moved) {
+        std::vector<std::size_t> order;
+        for (std::size_t readers = pass.rows.size() + 1; readers-- > 0;) {
             for (std::size_t col = 0; col < columns; ++col) {
                 std::size_t count = 0;
-                for (const plan_row& row : pass.rows) { count += row.weights[col] != 0.0 ? 1U : 0U; }
-                bool asked = false;
-                for (const std::size_t r : rows) { asked = asked || pass.rows[r].weights[col] != 0.0; }
-                if (count == readers && asked) { used.push_back(col); }
+                for (std::size_t r = 0; r < pass.rows.size(); ++r) {
+                    const bool stays = moved[r] < registers;
+                    count += !stays && pass.rows[r].weights[col] != 0.0 ? 1U : 0U;
+                }
+                if (count == readers) { order.push_back(col); }
             }
+        }
+        return order;
+    }
+
+    /// What the given rows read, and the matrix over it.
+    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass,
+                     const std::vector<std::size_t>& where, const std::vector<std::size_t>& order,
+                     const std::vector<std::size_t>& rows) {
+        std::vector<std::size_t> used;
+        for (const std::size_t col : order) {
+            bool asked = false;
+            for (const std::size_t r : rows) { asked = asked || pass.rows[r].weights[col] != 0.0; }
+            if (asked) { used.push_back(col); }
         }
         for (const std::size_t col : used) {
             inputs.push_back(col < where.size() ? where[col] : detail::output_buffer);
@@ -236,7 +250,7 @@ private:
         for (const std::size_t r : rows) {
             for (const std::size_t col : used) { matrix.push_back(pass.rows[r].weights[col]); }
             for (std::size_t d = 0; d < pass.draws.size(); ++d) {
-                matrix.push_back(pass.rows[r].weights[columns + d]);
+                matrix.push_back(pass.rows[r].weights[order.size() + d]);
             }
         }
     }
