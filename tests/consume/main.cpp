@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: MIT
-// What a stranger's first program needs: it compiles, links and gives the right numbers however tweedie was
-// found.
-#include <tweedie/schedule/concept.hpp>
-#include <tweedie/version.hpp>
+// What a stranger writes first: a network of their own, sampled on a tensor of the standard library.
+#include <tweedie/tweedie.hpp>
 
-#include <Eigen/Core>
+#include <Eigen/Core>  // comes with the target
 
-#include <cmath>
 #include <cstdio>
 #include <vector>
 
-/// Rectified flow, written by the user.
-struct flow {
-    double alpha(double t) const { return 1.0 - t; }
-    double sigma(double t) const { return t; }
-    double alpha_rate(double) const { return -1.0; }
-    double sigma_rate(double) const { return 1.0; }
-    double half_log_snr(double t) const { return std::log((1.0 - t) / t); }
-    double time_at(double l) const { return 1.0 / (1.0 + std::exp(l)); }
-    tweedie::time_range range() const { return {1.0, 1e-3}; }
-};
-
 int main() {
-    const tweedie::any_schedule schedule(flow{});
-    std::vector<double> noise_levels;
-    for (const double t : {1.0, 0.5, 0.0}) { noise_levels.push_back(tweedie::at(schedule, t).sigma); }
-    std::printf("tweedie %s\n", tweedie::version_string);
-    return noise_levels == std::vector<double>{1.0, 0.5, 0.0} && Eigen::Vector2d(3.0, 4.0).norm() == 5.0 ? 0
-                                                                                                         : 1;
+    using namespace tweedie;
+    const auto network = [](std::vector<float> x,
+                            const network_level& at) {  // exact for data of mean 3, variance 1
+        for (float& value : x) {
+            const auto a = static_cast<float>(at.alpha);
+            value =
+                3.0F + a * (value - 3.0F * a) / static_cast<float>(at.alpha * at.alpha + at.sigma * at.sigma);
+        }
+        return x;
+    };
+    const schedule::flow schedule;
+    const auto plan = solver::unipc{}.plan(schedule, grid::uniform(schedule, 20));
+    std::vector<float> x(1000);
+    start_from_noise(x, plan.levels.front(), noise{.seed = 1});
+    const auto run = sample(plan, denoiser(network, prediction::x0, schedule), x);
+    float sum = 0.0F;
+    for (const float value : x) { sum += value; }
+    std::printf("tweedie %s: mean %.2f (expected 3)\n", version_string, static_cast<double>(sum) / 1000.0);
+    return run && sum > 2850.0F && sum < 3150.0F && Eigen::Vector2d(3.0, 4.0).norm() == 5.0 ? 0 : 1;
 }
