@@ -43,10 +43,11 @@ namespace detail {
 [[nodiscard]] inline plan fold(plan p, const convention& asked_of,
                                output_column column = output_column::network) {
     require_plan(p);
-    std::vector<double> scales(1,
-                               1.0);  // of the registers before the pass: a register holds scale * its value
+    // Of the registers before the pass: a register holds scale * its value.
+    std::vector<double> scales(1, 1.0);
     for (const plan_call& call : p.calls) {
-        if (p.output != output_column::data_prediction || call.input_scale != 1.0) {
+        if (p.output != output_column::data_prediction || call.input_scale != 1.0 ||
+            !(call.x0 == read_weights{})) {
             throw std::invalid_argument("fold: the plan is folded already");
         }
     }
