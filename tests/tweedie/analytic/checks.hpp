@@ -13,6 +13,7 @@
 
 #include <Eigen/Dense>
 #include <support/catch.hpp>
+#include <support/normals.hpp>
 #include <support/tolerance.hpp>
 
 #include <cmath>
@@ -23,17 +24,6 @@
 #include <span>
 #include <utility>
 #include <vector>
-
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
-inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-/// A matrix of standard normal numbers, the same on every machine.
-inline Eigen::MatrixXd normals(Eigen::Index rows, Eigen::Index columns, std::uint64_t seed) {
-    Eigen::MatrixXd out(rows, columns);
-    const std::span<double> all(out.data(), static_cast<std::size_t>(out.size()));
-    tweedie::noise{.seed = seed}.stream(tweedie::draw_kind::user, 0)(0, 0, all);
-    return out;
-}
 
 /// A symmetric matrix with the given eigenvalues.
 inline Eigen::MatrixXd covariance_with(const Eigen::VectorXd& eigenvalues, std::uint64_t seed) {
@@ -118,9 +108,7 @@ void check_exact_denoiser(const Law& law, double scale) {
         const Eigen::Map<const Eigen::VectorXd> as_double(out_double.data(), d);
         REQUIRE((as_double - x0.col(0)).cwiseAbs().maxCoeff() < 1e-12 * (scale + at.sigma / at.alpha));
         std::vector<float> x_float;
-        for (const double value : first) {
-            x_float.push_back(static_cast<float>(value));
-        }
+        for (const double value : first) { x_float.push_back(static_cast<float>(value)); }
         std::vector<float> out_float(x_float.size());
         law(x_float, at, out_float);
         const Eigen::VectorXd rounded = Eigen::Map<const Eigen::VectorXf>(x_float.data(), d).cast<double>();

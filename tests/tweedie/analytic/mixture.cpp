@@ -5,6 +5,7 @@
 #include <tweedie/solver/unipc.hpp>
 #include <tweedie/tensor/eigen.hpp>
 
+#include <support/golden_mixture.hpp>
 #include <support/reference.hpp>
 
 #include "checks.hpp"
@@ -16,23 +17,6 @@ using analytic::mixture;
 static_assert(analytic::exact_denoiser<mixture>);
 
 namespace {
-
-mixture golden() {
-    const auto problem = reference("core_golden.json")["problem"];
-    std::vector<double> weights;
-    std::vector<gaussian> components;
-    for (std::size_t c = 0; c < 3; ++c) {
-        const double angle = problem["angles"][c];
-        Eigen::Matrix2d turn;
-        turn << std::cos(angle), -std::sin(angle), std::sin(angle), std::cos(angle);
-        const Eigen::Vector2d l(problem["lambdas"][c][0].get<double>(),
-                                problem["lambdas"][c][1].get<double>());
-        const Eigen::Vector2d mu(problem["mus"][c][0].get<double>(), problem["mus"][c][1].get<double>());
-        weights.push_back(problem["weights"][c]);
-        components.push_back(gaussian::low_rank(mu, turn, l));
-    }
-    return {weights, components};
-}
 
 mixture thin(Eigen::Index d, double residual) {
     std::vector<gaussian> components;
@@ -49,13 +33,13 @@ mixture thin(Eigen::Index d, double residual) {
 
 TEST_CASE("a mixture's denoiser, score and density belong together on every schedule",
           "[analytic][mixture][identity]") {
-    check_exact_denoiser(golden(), 2.0);
+    check_exact_denoiser(golden_mixture(), 2.0);
     check_exact_denoiser(thin(6, 0.1), 2.0);
     check_exact_denoiser(thin(6, 0.0), 2.0);
 }
 
 TEST_CASE("a mixture has the recorded data predictions", "[analytic][mixture][reference]") {
-    const mixture m = golden();
+    const mixture m = golden_mixture();
     const auto recorded = reference("core_golden.json");
     for (const auto& entry : recorded["D_at"]) {
         const Eigen::Vector2d x(entry["x"][0].get<double>(), entry["x"][1].get<double>());
@@ -106,7 +90,7 @@ TEST_CASE("a mixture is what its components say, weighted by brute force", "[ana
 }
 
 TEST_CASE("a mixture is the network of a denoiser, for one sample or many", "[analytic][mixture][parity]") {
-    const mixture m = golden();
+    const mixture m = golden_mixture();
     const schedule::flow flow;
     const denoiser model(std::cref(m), prediction::x0, flow);
     const plan p = solver::unipc{}.plan(flow, grid::karras(flow, 10));
@@ -125,7 +109,7 @@ TEST_CASE("a mixture is the network of a denoiser, for one sample or many", "[an
 }
 
 TEST_CASE("one component is a Gaussian", "[analytic][mixture][identity]") {
-    const gaussian g = golden().components()[0];
+    const gaussian g = golden_mixture().components()[0];
     const mixture m({1.0}, {g});
     const Eigen::MatrixXd x = normals(2, 33, 32);
     for (const level& at : levels_of_all_schedules()) {
@@ -149,7 +133,7 @@ TEST_CASE("a mixture's density integrates to one", "[analytic][mixture][exact]")
 }
 
 TEST_CASE("a mixture is exact at both ends and finite far away", "[analytic][mixture][exact]") {
-    const mixture m = golden();
+    const mixture m = golden_mixture();
     const Eigen::MatrixXd x = normals(2, 5, 33);
     CHECK(m.denoise(x, {0.0, 0.5, 0.0}) == x / 0.5);
     CHECK(m.denoise(x, {0.0, 0.0, 3.0}) == m.mean().replicate(1, 5));
