@@ -41,7 +41,10 @@
 #include <tweedie/solver/ddim.hpp>
 #include <tweedie/solver/dpm_solver.hpp>
 #include <tweedie/solver/euler.hpp>
+#include <tweedie/solver/exponential_step.hpp>
 #include <tweedie/solver/heun.hpp>
+#include <tweedie/solver/renoise.hpp>
+#include <tweedie/solver/start.hpp>
 #include <tweedie/solver/unipc.hpp>
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/contiguous.hpp>

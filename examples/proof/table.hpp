@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The table of every solver: what the proof page measures and what the tests run over. A new solver adds a row
+// to one of the lists.
+
+#include <tweedie/plan/plan.hpp>
+#include <tweedie/schedule/concept.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace proof {
+
+/// One solver with its options, and what its header declares.
+///
+/// - `name`        as a user would write it, short.
+/// - `order`       declared order for the probability flow, with a warm start and to sigma > 0; 0 for stochastic
+///                 rows and for heuristics that declare none.
+/// - `weak_order`  declared order of mean and variance of stochastic rows; 0 otherwise.
+/// - `pure_noise`  whether it can start at alpha = 0.
+/// - `steep`       whether it needs the schedule's finite time derivative at every level (native-time methods).
+/// - `plan`        writes the plan.
+struct row {
+    std::string name;
+    double order = 0.0;
+    double weak_order = 0.0;
+    bool pure_noise = true;
+    bool steep = false;
+    std::function<tweedie::plan(const tweedie::any_schedule&, std::span<const tweedie::level>)> plan;
+};
+
+/// A row from a solver.
+template <class Solver>
+[[nodiscard]] row row_of(std::string name, Solver solver, row declared = {}) {
+    declared.name = std::move(name);
+    declared.plan = [solver](const tweedie::any_schedule& schedule, std::span<const tweedie::level> levels) {
+        return solver.plan(schedule, levels);
+    };
+    return declared;
+}
+
+// One list per family, each in a file of its name.
+[[nodiscard]] std::vector<row> exponential_rows();  // DPM-Solver(++), UniPC, RES
+[[nodiscard]] std::vector<row> one_step_rows();     // Euler, Heun, midpoint, ..., flow maps
+[[nodiscard]] std::vector<row> adams_rows();        // multistep in other variables: LMS, PNDM, DEIS
+[[nodiscard]] std::vector<row> ancestral_rows();    // DDPM, ancestral steps, churn, renoising
+[[nodiscard]] std::vector<row> sde_rows();          // exponential SDE integrators
+
+}  // namespace proof
