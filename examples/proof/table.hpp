@@ -25,12 +25,12 @@ namespace proof {
 /// - `steep`       whether it needs the schedule's finite time derivative at every level (native-time methods).
 /// - `plan`        writes the plan.
 struct row {
-    std::string name;
+    std::string name = {};
     double order = 0.0;
     double weak_order = 0.0;
     bool pure_noise = true;
     bool steep = false;
-    std::function<tweedie::plan(const tweedie::any_schedule&, std::span<const tweedie::level>)> plan;
+    std::function<tweedie::plan(const tweedie::any_schedule&, std::span<const tweedie::level>)> plan = {};
 };
 
 /// A row from a solver.
