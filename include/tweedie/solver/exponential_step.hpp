@@ -6,6 +6,7 @@
 #include <tweedie/schedule/concept.hpp>
 
 #include <cmath>
+#include <cstddef>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -24,17 +25,59 @@ struct exponential_node {
     linear_form value;
 };
 
+/// A stretch of a step over which the stochasticity is constant.
+///
+/// - `from`, `to`  its ends, as distances in half-log-SNR from the start of the step: 0 to h, infinite where the
+///                 step is.
+/// - `tau`         stochasticity, >= 0.
+struct tau_piece {
+    double from = 0.0;
+    double to = 0.0;
+    double tau = 0.0;
+};
+
+/// Integral of tau^2 over a step.
+[[nodiscard]] inline double integral_of_tau_squared(std::span<const tau_piece> pieces) {
+    double sum = 0.0;
+    for (const tau_piece& p : pieces) {
+        if (p.tau > 0.0) { sum += p.tau * p.tau * (p.to - p.from); }
+    }
+    return sum;
+}
+
+/// Weight of x_s in an exponential step from s to t: `sigma_t/sigma_s e^(-int tau^2)` in data prediction,
+/// `alpha_t/alpha_s` in noise prediction. Noise that entered at s arrives at t with this weight.
+[[nodiscard]] inline double exponential_decay(const level& s, const level& t, form predicts,
+                                              std::span<const tau_piece> pieces) {
+    if (predicts == form::data) { return t.sigma / s.sigma * std::exp(-integral_of_tau_squared(pieces)); }
+    return t.alpha / s.alpha;
+}
+
 /// Standard deviation of the fresh noise of an exponential step of the SDE with stochasticity `tau`.
 ///
-///     data    sigma_t sqrt(1 - e^(-2 tau^2 h))
-///     noise   sigma_t tau sqrt(e^(2 h) - 1)
+///     data    sigma_t sqrt(1 - e^(-2 int tau^2))               (constant tau: int tau^2 = tau^2 h)
+///     noise   sigma_t sqrt(int 2 tau^2 e^(2 (lambda_t - lambda)))  (constant tau: sigma_t tau sqrt(e^(2 h) - 1))
 ///
 /// Zero for tau = 0 and on a step to sigma_t = 0.
-[[nodiscard]] inline double exponential_noise(const level& s, const level& t, form predicts, double tau) {
-    if (tau == 0.0 || t.sigma == 0.0) { return 0.0; }
+[[nodiscard]] inline double exponential_noise(const level& s, const level& t, form predicts,
+                                              std::span<const tau_piece> pieces) {
+    if (t.sigma == 0.0) { return 0.0; }
+    if (predicts == form::data) {
+        return t.sigma * std::sqrt(-std::expm1(-2.0 * integral_of_tau_squared(pieces)));
+    }
     const double h = log_snr_step(s, t);
-    if (predicts == form::data) { return t.sigma * std::sqrt(-std::expm1(-2.0 * tau * tau * h)); }
-    return t.sigma * tau * std::sqrt(std::expm1(2.0 * h));
+    double variance = 0.0;
+    for (const tau_piece& p : pieces) {
+        if (p.tau == 0.0) { continue; }
+        variance += p.tau * p.tau * std::exp(2.0 * (h - p.to)) * std::expm1(2.0 * (p.to - p.from));
+    }
+    return t.sigma * std::sqrt(variance);
+}
+
+/// The same for a constant tau.
+[[nodiscard]] inline double exponential_noise(const level& s, const level& t, form predicts, double tau) {
+    const tau_piece whole{0.0, log_snr_step(s, t), tau};
+    return exponential_noise(s, t, predicts, std::span(&whole, 1));
 }
 
 /// One step from s to t in which everything linear is exact and the network's predictions are a polynomial in
@@ -43,20 +86,21 @@ struct exponential_node {
 ///     data    x_t = sigma_t/sigma_s e^(-tau^2 h) x_s + alpha_t (1 + tau^2) sum_j w_j x0_j
 ///     noise   x_t = alpha_t/alpha_s x_s - sigma_t (1 + tau^2) sum_j w_j eps_j
 ///
-/// h = lambda_t - lambda_s, w from `exponential_weights` at rate 1 + tau^2 (data) or -1 (noise). This is the
-/// step of DPM-Solver(++), UniPC, RES, SA-Solver and SEEDS; they differ in their nodes. A predictor's nodes lie
-/// at s and before, a corrector's include t.
+/// h = lambda_t - lambda_s, w from `exponential_weights` at rate 1 + tau^2 (data) or -1 (noise); where tau varies
+/// along the step, the sum over the pieces on which it is constant. This is the step of DPM-Solver(++), UniPC,
+/// RES, SA-Solver and SEEDS; they differ in their nodes. A predictor's nodes lie at s and before, a corrector's
+/// include t.
 /// Source: Lu et al. 2022, arXiv:2211.01095, proposition 4.1; Xue et al. 2023, arXiv:2309.05019, proposition
 /// 4.2 and its noise-prediction counterpart.
-/// - `nodes`  nodes[0] at s; distinct. A step to sigma_t = 0 or from alpha_s = 0 has a limit for one value only:
-///            nodes[0] is used. Nodes at infinity are left out.
-/// - `tau`    stochasticity, 0 for the ODE; add `exponential_noise` times a fresh draw. On a step to sigma_t = 0
-///            in noise form it counts as 0.
-/// - order    as many as nodes (local order one more).
-/// - errors   `std::invalid_argument`: no node; noise prediction from pure noise (alpha = 0).
+/// - `nodes`   nodes[0] at s; distinct. A step to sigma_t = 0 or from alpha_s = 0 has a limit for one value only:
+///             nodes[0] is used. Nodes at infinity are left out.
+/// - `pieces`  stochasticity, covering the step in order; `tau = 0` is the ODE. Add `exponential_noise` times a
+///             fresh draw. On a step to sigma_t = 0 in noise form it counts as 0.
+/// - order     as many as nodes (local order one more).
+/// - errors    `std::invalid_argument`: no node; noise prediction from pure noise (alpha = 0).
 [[nodiscard]] inline linear_form exponential_step(const linear_form& x, const level& s, const level& t,
                                                   std::span<const exponential_node> nodes, form predicts,
-                                                  double tau = 0.0) {
+                                                  std::span<const tau_piece> pieces) {
     if (nodes.empty()) { throw std::invalid_argument("exponential_step: need at least one node"); }
     const double h = log_snr_step(s, t);
     const bool data = predicts == form::data;
@@ -65,7 +109,7 @@ struct exponential_node {
             "exponential_step: noise prediction is not defined from pure noise (alpha = 0)");
     }
     if (!std::isfinite(h)) {
-        if (data) { return (tau == 0.0 ? t.sigma / s.sigma : 0.0) * x + t.alpha * nodes[0].value; }
+        if (data) { return exponential_decay(s, t, predicts, pieces) * x + t.alpha * nodes[0].value; }
         return (t.alpha / s.alpha) * (x - s.sigma * nodes[0].value);  // sigma_t = 0
     }
     std::vector<double> at;
@@ -77,12 +121,28 @@ struct exponential_node {
         values.push_back(&n.value);
     }
     if (at.empty()) { throw std::invalid_argument("exponential_step: need a node at a finite half_log_snr"); }
-    const double drift = 1.0 + tau * tau;
-    const double scale = data ? t.alpha * drift : -t.sigma * drift;
-    const std::vector<double> w = exponential_weights(at, 0.0, h, data ? drift : -1.0);
-    linear_form sum = (data ? t.sigma / s.sigma * std::exp(-tau * tau * h) : t.alpha / s.alpha) * x;
-    for (std::size_t j = 0; j < at.size(); ++j) { sum += scale * w[j] * *values[j]; }
+    linear_form sum = exponential_decay(s, t, predicts, pieces) * x;
+    double after = integral_of_tau_squared(pieces);  // of tau^2, from the end of the piece to t
+    for (const tau_piece& p : pieces) {
+        if (!(p.to > p.from)) { continue; }
+        const double drift = 1.0 + p.tau * p.tau;
+        after -= p.tau * p.tau * (p.to - p.from);
+        // what enters during the piece still decays until t; exactly 1 for the last piece
+        const bool last = p.to == h;
+        const double remains = last ? 1.0 : data ? std::exp(p.to - h - after) : std::exp(h - p.to);
+        const double scale = (data ? t.alpha * drift : -t.sigma * drift) * remains;
+        const std::vector<double> w = exponential_weights(at, p.from, p.to, data ? drift : -1.0);
+        for (std::size_t j = 0; j < at.size(); ++j) { sum += scale * w[j] * *values[j]; }
+    }
     return sum;
+}
+
+/// The same for a constant tau.
+[[nodiscard]] inline linear_form exponential_step(const linear_form& x, const level& s, const level& t,
+                                                  std::span<const exponential_node> nodes, form predicts,
+                                                  double tau = 0.0) {
+    const tau_piece whole{0.0, log_snr_step(s, t), tau};
+    return exponential_step(x, s, t, nodes, predicts, std::span(&whole, 1));
 }
 
 }  // namespace tweedie::solver
