@@ -19,11 +19,44 @@ enum class form {
     noise,  ///< eps_hat
 };
 
+/// How a step through two nodes weights their difference.
+enum class difference {
+    midpoint,  ///< by half of what the constant gets: DPM-Solver's shortcut
+    taylor,    ///< by the exact integral of the straight line (popular software calls it heun)
+};
+
+/// Which prediction a step from `s` uses where the method interpolates `predicts`: at pure noise (alpha = 0)
+/// eps_hat is x / sigma whatever the network says, so the step from there is one in data prediction.
+[[nodiscard]] inline form form_at(const level& s, form predicts) {
+    return s.alpha == 0.0 ? form::data : predicts;
+}
+
+/// Evaluates the network at `x` and gives the prediction a step from `at` uses. One network call.
+[[nodiscard]] inline linear_form evaluate(plan_writer& p, const linear_form& x, const level& at,
+                                          form predicts) {
+    return form_at(at, predicts) == form::data ? p.data_prediction(x, at) : p.noise_prediction(x, at);
+}
+
 /// A prediction the method knows, and where on the half-log-SNR axis it belongs.
 struct exponential_node {
     double half_log_snr = 0.0;
     linear_form value;
 };
+
+/// The `count` values of `history` from age `first` on, as nodes: the value of age a belongs to
+/// `levels[newest - a]`. After the first, a node at pure noise ends the list: it has no place on the axis.
+[[nodiscard]] inline std::vector<exponential_node> history_nodes(const plan_history& history,
+                                                                 std::span<const level> levels,
+                                                                 std::size_t newest, std::size_t first,
+                                                                 std::size_t count) {
+    std::vector<exponential_node> nodes;
+    for (std::size_t age = first; age < first + count; ++age) {
+        const double at = levels[newest - age].half_log_snr();
+        if (age > first && !std::isfinite(at)) { break; }
+        nodes.push_back({at, history[age]});
+    }
+    return nodes;
+}
 
 /// A stretch of a step over which the stochasticity is constant.
 ///
@@ -143,6 +176,45 @@ struct tau_piece {
                                                   double tau = 0.0) {
     const tau_piece whole{0.0, log_snr_step(s, t), tau};
     return exponential_step(x, s, t, nodes, predicts, std::span(&whole, 1));
+}
+
+/// What the constant gets in `exponential_step`: `int e^(-rate (lambda_t - lambda)) dlambda` from s to t.
+[[nodiscard]] inline double exponential_integral(const level& s, const level& t, form predicts,
+                                                 double tau = 0.0) {
+    const double rate = predicts == form::data ? 1.0 + tau * tau : -1.0;
+    return -std::expm1(-rate * log_snr_step(s, t)) / rate;
+}
+
+/// `exponential_step` through two nodes with the shortcut of DPM-Solver and UniPC: the difference gets B / 2
+/// instead of the integral of the straight line, to which it is equal up to O(h^2).
+///
+///     data    x_t = (step with m0) + alpha_t (1 + tau^2) B/2 (m1 - m0) / r,    r = (lambda_1 - lambda_s) / h
+///     noise   x_t = (step with m0) - sigma_t (1 + tau^2) B/2 (m1 - m0) / r
+///
+/// Source: Lu et al. 2022, arXiv:2206.00927, algorithm 1, and arXiv:2211.01095, algorithms 1 and 2; Zhao et al.
+/// 2023, arXiv:2302.04867.
+/// - `b`     B > 0: `exponential_integral` (DPM-Solver's midpoint, UniPC's bh2) or h (bh1).
+/// - order   2 (local order 3). Where `exponential_step` uses one node, so does this.
+[[nodiscard]] inline linear_form shortcut_step(const linear_form& x, const level& s, const level& t,
+                                               const exponential_node& m0, const exponential_node& m1,
+                                               form predicts, double b, double tau = 0.0) {
+    const linear_form base = exponential_step(x, s, t, {&m0, 1}, predicts, tau);
+    const double h = log_snr_step(s, t);
+    if (!std::isfinite(h) || !std::isfinite(m1.half_log_snr)) { return base; }
+    const double r = (m1.half_log_snr - m0.half_log_snr) / h;
+    const double scale = (predicts == form::data ? t.alpha : -t.sigma) * (1.0 + tau * tau);
+    return base + scale * b / (2.0 * r) * (m1.value - m0.value);
+}
+
+/// `exponential_step` through `nodes`, where two nodes are weighted as `variant` says.
+[[nodiscard]] inline linear_form exponential_step(const linear_form& x, const level& s, const level& t,
+                                                  std::span<const exponential_node> nodes, form predicts,
+                                                  difference variant, double tau = 0.0) {
+    if (nodes.size() == 2 && variant == difference::midpoint) {
+        return shortcut_step(x, s, t, nodes[0], nodes[1], predicts, exponential_integral(s, t, predicts, tau),
+                             tau);
+    }
+    return exponential_step(x, s, t, nodes, predicts, tau);
 }
 
 }  // namespace tweedie::solver
