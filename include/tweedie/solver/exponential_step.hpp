@@ -3,6 +3,7 @@
 
 #include <tweedie/plan/exponential.hpp>
 #include <tweedie/plan/linear_form.hpp>
+#include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 
 #include <cmath>
