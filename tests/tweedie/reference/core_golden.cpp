@@ -11,7 +11,9 @@
 #include <tweedie/solver/heun.hpp>
 #include <tweedie/solver/unipc.hpp>
 
+#include <parity/recorded.hpp>
 #include <support/catch.hpp>
+#include <support/reference.hpp>
 #include <support/tolerance.hpp>
 
 #include <algorithm>
@@ -20,9 +22,11 @@
 #include <string>
 #include <vector>
 
-#include "recorded.hpp"
+#include "tally.hpp"
 
 using namespace tweedie;
+using parity::relative_error;
+using parity::vec;
 
 namespace {
 
@@ -97,7 +101,7 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
         const plan p =
             solver::unipc{}.plan(edm, grid::log_snr(edm, 4000, {.last = grid::final_level::sigma_min}));
         for (std::size_t i = 0; i < starts.size(); ++i) {
-            const vec end = run(p, {data, network, starts[i]}).end;
+            const vec end = parity::run(p, {data, network, starts[i]}).end;
             CHECK(relative_error(end, golden["reference_rk4_20000"][i].get<vec>()) < tol<double>::reference);
         }
     }
@@ -137,8 +141,9 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
                 double worst = 0.0;
                 for (std::size_t i = 0; i < starts.size(); ++i) {
                     const vec& start = name.starts_with("teleport5") ? teleported[i] : starts[i];
-                    worst = std::max(worst, relative_error(run(found->second, {data, network, start}).end,
-                                                           recorded[i].get<vec>()));
+                    worst =
+                        std::max(worst, relative_error(parity::run(found->second, {data, network, start}).end,
+                                                       recorded[i].get<vec>()));
                 }
                 count.compared(name + "/n" + std::to_string(n), worst, tol<double>::identity);
             }

@@ -12,7 +12,9 @@
 #include <tweedie/schedule/flow.hpp>
 #include <tweedie/schedule/vp.hpp>
 
+#include <parity/recorded.hpp>
 #include <support/catch.hpp>
+#include <support/reference.hpp>
 #include <support/tolerance.hpp>
 
 #include <algorithm>
@@ -21,9 +23,10 @@
 #include <string>
 #include <vector>
 
-#include "recorded.hpp"
+#include "tally.hpp"
 
 using namespace tweedie;
+using parity::vec;
 using json = nlohmann::json;
 
 namespace {
@@ -82,7 +85,7 @@ std::optional<made> grid_of(const json& c, std::string& reason) {
         reason = "beta and lu spacing: of a later issue";
         return std::nullopt;
     }
-    const schedule::discrete table = table_of(c);
+    const schedule::discrete table = parity::table_of(c);
     if (config.value("use_karras_sigmas", false) || config.value("use_exponential_sigmas", false)) {
         const std::string kind = config.value("use_karras_sigmas", false) ? "karras" : "exponential";
         return made{between(kind, config.value("sigma_max", noise_to_signal(at(table, 999.0))),

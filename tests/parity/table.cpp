@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "table.hpp"
+
+namespace parity {
+
+// ddim.cpp
+outcome ddim(recorded_case& r);
+// euler.cpp
+outcome euler(recorded_case& r);
+outcome k_diffusion_euler(recorded_case& r);
+// heun.cpp
+outcome heun(recorded_case& r);
+outcome k_diffusion_heun(recorded_case& r);
+// dpm_solver.cpp
+outcome dpm_solver_multistep(recorded_case& r);
+outcome k_diffusion_dpmpp_2m(recorded_case& r);
+// unipc.cpp
+outcome unipc(recorded_case& r);
+outcome official_unipc(recorded_case& r);
+// edm.cpp
+outcome official_edm(recorded_case& r);
+
+const std::vector<entry>& table() {
+    static const std::vector<entry> entries = {
+        {"DDIMScheduler", ddim},
+        {"DDIMParallelScheduler", ddim},
+
+        {"EulerDiscreteScheduler", euler},
+        {"EDMEulerScheduler", euler},
+        {"FlowMatchEulerDiscreteScheduler", euler},
+        {"official_k_diffusion/sample_euler", k_diffusion_euler},
+
+        {"HeunDiscreteScheduler", heun},
+        {"FlowMatchHeunDiscreteScheduler", heun},
+        {"official_k_diffusion/sample_heun", k_diffusion_heun},
+
+        {"DPMSolverMultistepScheduler", dpm_solver_multistep},
+        {"official_k_diffusion/sample_dpmpp_2m", k_diffusion_dpmpp_2m},
+
+        {"UniPCMultistepScheduler", unipc},
+        {"official_unipc", official_unipc},
+
+        {"official_edm", official_edm},
+    };
+    return entries;
+}
+
+const entry* find(const std::string& method) {
+    for (const std::string& name : {method, method.substr(0, method.find('/'))}) {
+        for (const entry& e : table()) {
+            if (e.method == name) { return &e; }
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace parity
