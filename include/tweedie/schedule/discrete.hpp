@@ -13,6 +13,14 @@
 
 namespace tweedie::schedule {
 
+/// Options of `discrete::laplace`; the defaults are those of diffusers.
+struct laplace_options {
+    double mu = 0.0;            ///< where ln(alpha^2 / sigma^2) is crowded; finite
+    double scale = 0.5;         ///< width of the crowd, b of the paper; > 0, finite
+    double max_beta = 0.999;    ///< largest noise rate; in (0, 1)
+    bool peer_formula = false;  ///< true: diffusers, which takes the paper's alpha for alpha^2
+};
+
 /// The noise levels a network was trained at, as a schedule: time is the training index.
 ///
 ///     alpha_bar_i = prod_{k <= i} (1 - beta_k)
@@ -39,7 +47,8 @@ namespace tweedie::schedule {
 ///             that of the last level; NaN each time.
 class discrete {
 public:
-    /// The levels made by noise rates `betas`, all in (0, 1); the last one may be 1 (zero terminal SNR).
+    /// The levels made by noise rates `betas`, all in (0, 1); the last one may be 1 (zero terminal SNR). The
+    /// way in for every table not named below: diffusers' `trained_betas` are given here.
     [[nodiscard]] static discrete from_betas(std::span<const double> betas) {
         discrete out(betas.size());
         double log_alpha_bar = 0.0;
@@ -115,6 +124,142 @@ public:
             betas[i] = beta > max_beta ? max_beta : beta;
         }
         return from_betas(betas);
+    }
+
+    /// beta a sigmoid of the index, from close to `beta_start` to close to `beta_end`:
+    ///
+    ///     beta_i = beta_start + (beta_end - beta_start) / (1 + exp(-x_i)),    x_i = -6 .. 6 equally spaced
+    ///
+    /// Source: GeoDiff, Xu et al. 2022, arXiv:2203.02923 (its code); "sigmoid" in diffusers.
+    [[nodiscard]] static discrete sigmoid(int levels = 1000, double beta_start = 1e-4,
+                                          double beta_end = 0.02) {
+        std::vector<double> betas(checked(levels));
+        for (std::size_t i = 0; i < betas.size(); ++i) {
+            const double x = between(-6.0, 6.0, i, betas.size());
+            betas[i] = beta_start + (beta_end - beta_start) / (1.0 + std::exp(-x));
+        }
+        return from_betas(betas);
+    }
+
+    /// alpha^2 = exp(-rate (i + 1) / N), so that all betas are equal; "exp" of diffusers'
+    /// betas_for_alpha_bar.
+    ///
+    /// In continuous time it is `vp_linear{beta_min = beta_max = rate}` at t = (i + 1) / N, exactly.
+    [[nodiscard]] static discrete exponential(int levels = 1000, double rate = 12.0) {
+        const std::size_t count = checked(levels);
+        return from_betas(std::vector<double>(count, -std::expm1(-rate / static_cast<double>(count))));
+    }
+
+    /// The levels crowd where ln(alpha^2 / sigma^2) is near mu, by a Laplace law:
+    ///
+    ///     beta_i = min(1 - f((i + 1) / N) / f(i / N), max_beta),    f(u) = 1 / (1 + exp(-L(u)))
+    ///     L(u)   = mu - b sgn(1/2 - u) ln(1 - 2 |u - 1/2| + 1e-6)
+    ///
+    /// Source: Hang et al. 2024 (Improved Noise Schedule for Diffusion Training), arXiv:2407.03297; the table
+    /// and its 1e-6, which keeps both ends finite, are diffusers'. Deviation: their alpha = sqrt(f), which
+    /// diffusers uses as if it were alpha^2; `.peer_formula = true` for a network trained with that.
+    [[nodiscard]] static discrete laplace(int levels = 1000, const laplace_options& options = {}) {
+        if (!(std::isfinite(options.mu) && options.scale > 0.0 && std::isfinite(options.scale) &&
+              options.max_beta > 0.0 && options.max_beta < 1.0)) {
+            throw std::invalid_argument(
+                "schedule::discrete: laplace needs a finite mu, a finite scale > 0 and max_beta in (0, 1)");
+        }
+        constexpr double cut = 1e-6;
+        std::vector<double> betas(checked(levels));
+        const auto count = static_cast<double>(betas.size());
+        for (std::size_t i = 0; i < betas.size(); ++i) {
+            const auto index = static_cast<double>(i);
+            // 1 - 2 |u - 1/2| + cut at both ends of the interval, and the fall of L over it, not as a
+            // difference
+            const bool starts_low = 2.0 * index <= count;
+            const bool ends_low = 2.0 * (index + 1.0) <= count;
+            const double start = 2.0 * (starts_low ? index : count - index) / count + cut;
+            const double end = 2.0 * (ends_low ? index + 1.0 : count - index - 1.0) / count + cut;
+            const double fall = ends_low     ? std::log1p(2.0 / (count * start))
+                                : starts_low ? -(std::log(start) + std::log(end))
+                                             : std::log1p(2.0 / (count * end));
+            const double log_snr = options.mu + options.scale * (ends_low ? -std::log(end) : std::log(end));
+            double beta = -std::expm1(-options.scale * fall) / (1.0 + std::exp(log_snr));
+            if (options.peer_formula) { beta = -std::expm1(0.5 * std::log1p(-beta)); }
+            betas[i] = beta < options.max_beta ? beta : options.max_beta;
+        }
+        return from_betas(betas);
+    }
+
+    /// This table with its signal scales shifted and stretched so that the last level is pure noise:
+    ///
+    ///     alpha_i' = (alpha_i - alpha_last) alpha_0 / (alpha_0 - alpha_last)
+    ///
+    /// Source: Lin et al. 2023, arXiv:2305.08891, algorithm 1. Their algorithm rescales betas, CogVideoX's
+    /// rescales alpha^2 after its SNR shift; the map is the same, only the order differs:
+    /// `t.zero_terminal_snr()` is the first, `t.snr_shifted(k).zero_terminal_snr()` the second. sigma' is
+    /// formed without 1 - alpha'^2.
+    ///
+    /// - `last`    alpha^2 of the last level; 0 is pure noise. Diffusers' classes that list sigmas use 2^-24,
+    ///             so that sigma / alpha = 4096 is finite; in [0, alpha_bar of the level before).
+    /// - errors    tier 1: fewer than two levels, `last` out of range or NaN.
+    [[nodiscard]] discrete zero_terminal_snr(double last = 0.0) const {
+        const std::size_t count = alpha_.size();
+        if (count < 2) {
+            throw std::invalid_argument("schedule::discrete: zero_terminal_snr needs at least two levels");
+        }
+        if (!(last >= 0.0 && last < 1.0)) {
+            throw std::invalid_argument(
+                "schedule::discrete: last must lie in [0, 1) and below alpha^2 of the level before");
+        }
+        const double first = alpha_[0];
+        const double span =
+            (sigma_[count - 1] - sigma_[0]) * (sigma_[count - 1] + sigma_[0]) / (first + alpha_[count - 1]);
+        discrete out(count);
+        for (std::size_t i = 0; i + 1 < count; ++i) {
+            // how far alpha fell, of how far it falls in all; from sigma, so that nothing cancels early
+            const double fell =
+                (sigma_[i] - sigma_[0]) * (sigma_[i] + sigma_[0]) / (first + alpha_[i]) / span;
+            const double alpha = first * (alpha_[i] - alpha_[count - 1]) / (first - alpha_[count - 1]);
+            const double noise = sigma_[0] * sigma_[0] + first * first * fell * (2.0 - fell);
+            out.push(i == 0 ? first : alpha, i == 0 ? sigma_[0] : std::sqrt(noise));
+        }
+        out.push(std::sqrt(last), std::sqrt(1.0 - last));
+        out.require_strict();
+        return out;
+    }
+
+    /// This table with every signal-to-noise ratio divided by `scale`, that is lambda - ln(scale) / 2:
+    ///
+    ///     alpha_bar' = alpha_bar / (scale + (1 - scale) alpha_bar)
+    ///
+    /// Source: CogVideoX, Yang et al. 2024, arXiv:2408.06072; `snr_shift_scale` of diffusers (3 for its 2B
+    /// model). A flow shifted by s (`grid::shift`) is the same map with scale = s^2. Pure noise stays pure
+    /// noise.
+    /// - errors  tier 1: `scale` not positive and finite; NaN.
+    [[nodiscard]] discrete snr_shifted(double scale) const {
+        if (!(scale > 0.0 && std::isfinite(scale))) {
+            throw std::invalid_argument("schedule::discrete: scale must be positive and finite");
+        }
+        const double root = std::sqrt(scale);
+        discrete out(alpha_.size());
+        for (std::size_t i = 0; i < alpha_.size(); ++i) {
+            const double noise = root * sigma_[i];
+            const double norm = std::sqrt(alpha_[i] * alpha_[i] + noise * noise);
+            out.push(alpha_[i] / norm, noise / norm);
+        }
+        out.require_strict();
+        return out;
+    }
+
+    /// This table without the levels noisier than `half_log_snr`; at least one must stay.
+    ///
+    /// dpm_solver_pytorch cuts at -5.1 and diffusers offers `lambda_min_clipped`: the last levels of the
+    /// cosine table are so noisy that a network that predicts epsilon says nothing there.
+    [[nodiscard]] discrete cut_below(double half_log_snr) const {
+        std::size_t count = alpha_.size();
+        while (count > 0 && half_log_snr_[count - 1] < half_log_snr) { --count; }
+        if (count == 0 || std::isnan(half_log_snr)) {
+            throw std::invalid_argument("schedule::discrete: cut_below must leave at least one level");
+        }
+        discrete out(count);
+        for (std::size_t i = 0; i < count; ++i) { out.push(alpha_[i], sigma_[i]); }
+        return out;
     }
 
     [[nodiscard]] double alpha(double t) const { return query(t).alpha; }
