@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/detail/number.hpp>
+#include <tweedie/schedule/concept.hpp>
+#include <tweedie/solver/renoise.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+namespace tweedie::solver {
+
+/// How far below its target an ancestral step goes before it adds noise.
+enum class downstep {
+    posterior,  ///< so that eta = 1 adds the noise of the forward process' posterior (`ancestral`)
+    flow,  ///< linear in the noise level of a straight path, as flow models are sampled in popular software
+};
+
+/// The ancestral step of a straight path, for any schedule.
+///
+///     tau_down = tau_t (1 + eta (tau_t / tau_s - 1)),    tau = sigma / (alpha + sigma)
+///
+/// tau is the noise level of `schedule::flow` with the same signal-to-noise ratio: on flow, sigma itself. eta = 0
+/// adds no noise. Unlike the posterior's, a step from pure noise keeps some of x.
+/// Source: the LTX-Video and ComfyUI samplers for rectified flow; no paper known.
+/// - `eta`  0 to 1.
+[[nodiscard]] inline renoised_step ancestral_flow(const level& s, const level& t, double eta) {
+    const double tau_s = s.sigma / (s.alpha + s.sigma);
+    const double tau_t = t.sigma / (t.alpha + t.sigma);
+    const double down = tau_t * (1.0 + eta * (tau_t / tau_s - 1.0));
+    level clean = t;
+    clean.sigma = eta == 0.0 ? t.sigma : std::min(t.sigma, t.alpha * down / (1.0 - down));
+    return {clean, std::sqrt((t.sigma - clean.sigma) * (t.sigma + clean.sigma))};
+}
+
+/// Either of the two.
+[[nodiscard]] inline renoised_step ancestral_step(const level& s, const level& t, double eta,
+                                                  downstep variant) {
+    if (t.sigma == 0.0) { return {t, 0.0}; }
+    return variant == downstep::posterior ? ancestral(s, t, eta) : ancestral_flow(s, t, eta);
+}
+
+/// Throws unless the options of an ancestral method can be used; `who` is the solver.
+inline void require_ancestral(double eta, double s_noise, downstep variant, const std::string& who) {
+    if (variant != downstep::posterior && variant != downstep::flow) {
+        throw std::invalid_argument(who + ": variant must be downstep::posterior or downstep::flow");
+    }
+    if (variant == downstep::flow && !(eta >= 0.0 && eta <= 1.0)) {
+        throw std::invalid_argument(who + ": eta must lie in [0, 1] with downstep::flow");
+    }
+    if (!(eta >= 0.0)) { throw std::invalid_argument(who + ": eta must be >= 0"); }
+    if (!(s_noise >= 0.0 && std::isfinite(s_noise))) {
+        throw std::invalid_argument(who + ": s_noise must be >= 0 and finite");
+    }
+}
+
+/// The options in words, for the name of a plan.
+[[nodiscard]] inline std::string describe_ancestral(double eta, double s_noise, downstep variant) {
+    std::string text = "eta=" + (std::isinf(eta) ? std::string("inf") : detail::shortest(eta));
+    if (s_noise != 1.0) { text += ", s_noise=" + detail::shortest(s_noise); }
+    if (variant == downstep::flow) { text += ", flow"; }
+    return text;
+}
+
+}  // namespace tweedie::solver
