@@ -22,9 +22,9 @@ enum class downstep {
 ///
 ///     tau_down = tau_t (1 + eta (tau_t / tau_s - 1)),    tau = sigma / (alpha + sigma)
 ///
-/// tau is the noise level of `schedule::flow` with the same signal-to-noise ratio: on flow, sigma itself. eta = 0
-/// adds no noise. Unlike the posterior's, a step from pure noise keeps some of x.
-/// Source: the LTX-Video and ComfyUI samplers for rectified flow; no paper known.
+/// tau is the noise level of `schedule::flow` with the same signal-to-noise ratio: on flow, sigma itself. eta
+/// = 0 adds no noise. Unlike the posterior's, a step from pure noise keeps some of x. Source: the LTX-Video
+/// and ComfyUI samplers for rectified flow; no paper known.
 /// - `eta`  0 to 1.
 [[nodiscard]] inline renoised_step ancestral_flow(const level& s, const level& t, double eta) {
     const double tau_s = s.sigma / (s.alpha + s.sigma);

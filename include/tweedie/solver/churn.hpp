@@ -18,11 +18,11 @@ namespace tweedie::solver {
 ///     kappa_hat = kappa (1 + gamma),    gamma = min(s_churn / N, sqrt(2) - 1) if s_tmin <= kappa <= s_tmax
 ///     x_hat     = (alpha_hat / alpha) x + alpha_hat sqrt(kappa_hat^2 - kappa^2) s_noise z
 ///
-/// kappa = sigma / alpha, N the number of steps. Source: Karras et al. 2022, arXiv:2206.00364, algorithm 2; their
-/// sigma is kappa, their s(t) is alpha. With `s_noise` = 1 the law of x_hat is exactly that of level kappa_hat.
-/// Deviations: none on the EDM schedule. A level of pure noise is not churned, and no state is raised beyond the
-/// noisiest level its schedule knows (t = 1 of `vp_linear` and `ve`, the last entry of a table): there x is
-/// raised up to that end only.
+/// kappa = sigma / alpha, N the number of steps. Source: Karras et al. 2022, arXiv:2206.00364, algorithm 2;
+/// their sigma is kappa, their s(t) is alpha. With `s_noise` = 1 the law of x_hat is exactly that of level
+/// kappa_hat. Deviations: none on the EDM schedule. A level of pure noise is not churned, and no state is
+/// raised beyond the noisiest level its schedule knows (t = 1 of `vp_linear` and `ve`, the last entry of a
+/// table): there x is raised up to that end only.
 struct churn {
     double s_churn = 0.0;  ///< noise added over the whole run, shared out among the steps; >= 0, 0 for none
     double s_tmin = 0.0;   ///< smallest kappa that is churned; >= 0
@@ -69,7 +69,8 @@ inline void require_churn(const churn& c, const std::string& who) {
     return noisier ? raised : s;
 }
 
-/// Adds the noise of churn to the state `x` of a plan at level `s`; returns the level the state is at afterwards.
+/// Adds the noise of churn to the state `x` of a plan at level `s`; returns the level the state is at
+/// afterwards.
 /// - random  one draw where the level is raised and s_noise > 0.
 [[nodiscard]] inline level apply_churn(plan_writer& p, plan_variable& x, const level& s, const churn& c,
                                        const any_schedule& schedule) {

@@ -13,21 +13,21 @@
 
 namespace tweedie::solver {
 
-/// DPM2 ancestral (KDPM2 ancestral): a midpoint step in kappa = sigma / alpha to a level below the target, then
-/// fresh noise up to it.
+/// DPM2 ancestral (KDPM2 ancestral): a midpoint step in kappa = sigma / alpha to a level below the target,
+/// then fresh noise up to it.
 ///
-///     y_m = y_s + (kappa_m - kappa_s) eps_hat(y_s, s),        kappa_m = sqrt(kappa_s kappa_down),  y = x / alpha
+///     y_m = y_s + (kappa_m - kappa_s) eps_hat(y_s, s),  y = x / alpha,  kappa_m = sqrt(kappa_s kappa_down)
 ///     y_t = y_s + (kappa_down - kappa_s) eps_hat(y_m, m) + s_noise kappa_up z
 ///
-/// Source: k-diffusion's `sample_dpm_2_ancestral`, after Karras et al. 2022, arXiv:2206.00364, and Lu et al. 2022,
-/// arXiv:2206.00927; there on VE, here on any schedule. A step whose lower level is clean (eta = 1 from pure
-/// noise, or to sigma = 0) and a step from alpha = 0 are first-order, `ddim`.
-/// - order   2 in sigma / alpha with eta = 0; weak order 2 otherwise, because the noise is exact (none for eta >
-///           1 and s_noise != 1, which are heuristics).
+/// Source: k-diffusion's `sample_dpm_2_ancestral`, after Karras et al. 2022, arXiv:2206.00364, and Lu et al.
+/// 2022, arXiv:2206.00927; there on VE, here on any schedule. A step whose lower level is clean (eta = 1 from
+/// pure noise, or to sigma = 0) and a step from alpha = 0 are first-order, `ddim`.
+/// - order   2 in sigma / alpha with eta = 0; weak order 2 otherwise, because the noise is exact (none for
+///           eta > 1 and s_noise != 1, which are heuristics).
 /// - cost    2 network calls per step, 1 where first-order; 2 live tensors.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
-/// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or not
-///           finite; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or
+///           not finite; levels that are not strictly denoising.
 /// - choose  `dpmpp_2s_ancestral` instead with guidance: it steps in x0_hat and is steadier.
 struct dpm2_ancestral {
     double eta = 1.0;                        ///< share of the noise; >= 0

@@ -15,21 +15,21 @@
 
 namespace tweedie::solver {
 
-/// DPM-Solver++(2S) ancestral: a single-step second-order step to a level below the target, then fresh noise up to
-/// it.
+/// DPM-Solver++(2S) ancestral: a single-step second-order step to a level below the target, then fresh noise
+/// up to it.
 ///
 ///     x_m = (sigma_m / sigma_s) x_s - alpha_m (e^(-h/2) - 1) x0_hat(x_s, s),    h = lambda_down - lambda_s
 ///     x_t = (sigma_down / sigma_s) x_s - alpha_t (e^(-h) - 1) x0_hat(x_m, m) + s_noise sigma_up z
 ///
 /// m lies half-way in half-log-SNR. Source: k-diffusion's `sample_dpmpp_2s_ancestral`, after Lu et al. 2022,
-/// arXiv:2211.01095, algorithm 1 with r = 1/2; there on VE, here on any schedule. A step whose lower level is clean
-/// (eta = 1 from pure noise, or to sigma = 0) and a step from alpha = 0 are first-order, `ddim`.
-/// - order   2 in half-log-SNR with eta = 0; weak order 2 otherwise, because the noise is exact (none for eta > 1
-///           and s_noise != 1, which are heuristics).
+/// arXiv:2211.01095, algorithm 1 with r = 1/2; there on VE, here on any schedule. A step whose lower level is
+/// clean (eta = 1 from pure noise, or to sigma = 0) and a step from alpha = 0 are first-order, `ddim`.
+/// - order   2 in half-log-SNR with eta = 0; weak order 2 otherwise, because the noise is exact (none for eta
+///           > 1 and s_noise != 1, which are heuristics).
 /// - cost    2 network calls per step, 1 where first-order; 2 live tensors.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
-/// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or not
-///           finite; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or
+///           not finite; levels that are not strictly denoising.
 /// - choose  for stochastic sampling with guidance where two calls per step are affordable.
 struct dpmpp_2s_ancestral {
     double eta = 1.0;                        ///< share of the noise; >= 0

@@ -19,8 +19,8 @@ namespace tweedie::solver {
 /// Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1 without the correction; on a flow schedule it is
 /// the sampler of rectified flow (Liu et al. 2022, arXiv:2209.03003, section 2.2). On the EDM and flow
 /// schedules it equals `ddim`; on curved ones it does not. A step to sigma = 0 returns x0_hat scaled by
-/// alpha: the exact limit, and what Euler gives where sigma is linear in time. With churn s is the level raised
-/// by it.
+/// alpha: the exact limit, and what Euler gives where sigma is linear in time. With churn s is the level
+/// raised by it.
 /// - order   1 in the schedule's time; weak order 1 with churn.
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  none without churn, one draw per churned step with it.

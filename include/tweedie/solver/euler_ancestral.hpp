@@ -15,18 +15,18 @@ namespace tweedie::solver {
 
 /// Euler ancestral: an Euler step in sigma / alpha to a level below the target, then fresh noise up to it.
 ///
-///     x_t = alpha_t x0_hat + sigma_down eps_hat + s_noise sigma_up z,    sigma_down^2 + sigma_up^2 = sigma_t^2
+///     x_t = alpha_t x0_hat + sigma_down eps_hat + s_noise sigma_up z,  sigma_down^2 + sigma_up^2 = sigma_t^2
 ///
 /// sigma_up from `ancestral` or, with `downstep::flow`, from `ancestral_flow`. Source: Karras et al. 2022,
-/// arXiv:2206.00364, as k-diffusion splits the step; on VE theirs, on VP and flow the same in x / alpha. For eta
-/// <= 1, posterior and s_noise = 1 it is `ddim` with that eta, on every schedule. eta = infinity renoises each
-/// x0_hat fully (`stochastic_sampling` of flow matching, and the stepping of consistency models).
-/// - order   1 in sigma / alpha with eta = 0; weak order 1 otherwise (none for eta > 1 and s_noise != 1, which
-///           are heuristics).
+/// arXiv:2206.00364, as k-diffusion splits the step; on VE theirs, on VP and flow the same in x / alpha. For
+/// eta <= 1, posterior and s_noise = 1 it is `ddim` with that eta, on every schedule. eta = infinity renoises
+/// each x0_hat fully (`stochastic_sampling` of flow matching, and the stepping of consistency models).
+/// - order   1 in sigma / alpha with eta = 0; weak order 1 otherwise (none for eta > 1 and s_noise != 1,
+///           which are heuristics).
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
-/// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or not
-///           finite; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or
+///           not finite; levels that are not strictly denoising.
 /// - choose  `ddim` for the same sampler under its published name; this for eta > 1, s_noise or `flow`.
 struct euler_ancestral {
     double eta = 1.0;                        ///< share of the noise; >= 0, infinity for all

@@ -14,7 +14,8 @@
 
 namespace tweedie::solver {
 
-/// One step of `heun` from level s to level t: `x` is the state before and after, `half` is its second register.
+/// One step of `heun` from level s to level t: `x` is the state before and after, `half` is its second
+/// register.
 /// - cost  2 network calls, 1 when sigma_t = 0.
 inline void heun_step(plan_writer& p, plan_variable& x, plan_variable& half, const level& s, const level& t,
                       const any_schedule& schedule, double alpha = 1.0) {
@@ -38,11 +39,12 @@ inline void heun_step(plan_writer& p, plan_variable& x, plan_variable& half, con
 ///     x'  = x_s + alpha (t - s) u
 ///     x_t = x_s + (t - s) ((1 - 1 / (2 alpha)) u + u(x', s + alpha (t - s)) / (2 alpha))
 ///
-/// and alpha_t x0_hat(x_s) when sigma_t = 0. alpha = 1 is Heun's method, 1/2 the midpoint, 2/3 Ralston's; s is
-/// raised by the churn first. Source: Karras et al. 2022, arXiv:2206.00364, algorithms 1 and 2, alpha from
+/// and alpha_t x0_hat(x_s) when sigma_t = 0. alpha = 1 is Heun's method, 1/2 the midpoint, 2/3 Ralston's; s
+/// is raised by the churn first. Source: Karras et al. 2022, arXiv:2206.00364, algorithms 1 and 2, alpha from
 /// their appendix D (algorithm 3). Deviation: none on the EDM schedule; on others their equation 1 in the
 /// schedule's time.
-/// - order   2 in the schedule's time, 1 on a step to sigma = 0; weak order 2 with churn, whose noise is exact.
+/// - order   2 in the schedule's time, 1 on a step to sigma = 0; weak order 2 with churn, whose noise is
+///           exact.
 /// - cost    2 network calls per step, 1 on a step to sigma = 0; 2 live tensors (`half` accumulates `x_s + (t
 ///           - s) u / 2`).
 /// - random  none without churn, one draw per churned step with it.
