@@ -14,15 +14,23 @@
 
 namespace tweedie {
 
+/// Which way a sampler may walk along its levels.
+enum class walk {
+    denoising,  ///< from noisy to clean
+    either,     ///< or from clean to noisy all the way: inversion, which takes a sample back to its noise
+};
+
 /// Throws unless `levels` is a sequence a sampler can walk: from noisy to clean, every step removes noise.
 ///
 /// - at least two levels (one step);
 /// - t is a number (infinite only at the clean level); alpha and sigma finite, >= 0, not both 0;
 /// - half_log_snr strictly increasing, hence only the last level may be clean (sigma = 0) and only the first
 ///   pure noise (alpha = 0).
-/// - `who`   the thing that asks, first word of the message: `"who: rule"`.
-/// - errors  tier 1, one message per rule, with the index of the level.
-inline void require_levels(std::span<const level> levels, const char* who) {
+/// - `who`      the thing that asks, first word of the message: `"who: rule"`.
+/// - `allowed`  with `walk::either` the first step decides: half_log_snr may also decrease all the way, from
+///              sigma > 0 (a clean sample does not determine its noise) to alpha > 0.
+/// - errors     tier 1, one message per rule, with the index of the level.
+inline void require_levels(std::span<const level> levels, const char* who, walk allowed = walk::denoising) {
     const auto refuse = [who](std::size_t i, const char* rule) {
         throw std::invalid_argument(std::string(who) + ": level " + std::to_string(i) + ": " + rule);
     };
@@ -30,6 +38,8 @@ inline void require_levels(std::span<const level> levels, const char* who) {
         throw std::invalid_argument(std::string(who) +
                                     ": need at least two levels, where to start and where to end");
     }
+    const bool rising =
+        allowed == walk::either && levels[1].half_log_snr() < levels[0].half_log_snr();  // in noise
     double before = 0.0;
     for (std::size_t i = 0; i < levels.size(); ++i) {
         const level& l = levels[i];
@@ -39,7 +49,14 @@ inline void require_levels(std::span<const level> levels, const char* who) {
         if (l.alpha == 0.0 && l.sigma == 0.0) { refuse(i, "alpha and sigma must not both be zero"); }
         if (std::isnan(l.t) || (std::isinf(l.t) && l.sigma > 0.0)) { refuse(i, "t must be finite"); }
         const double now = l.half_log_snr();
-        if (i > 0 && !(now > before)) { refuse(i, "half_log_snr must increase from level to level"); }
+        if (rising) {
+            if (std::isinf(now)) { refuse(i, "levels that rise in noise need sigma > 0 and alpha > 0"); }
+            if (i > 0 && !(now < before)) {
+                refuse(i, "half_log_snr must decrease from level to level, as it does in the first step");
+            }
+        } else if (i > 0 && !(now > before)) {
+            refuse(i, "half_log_snr must increase from level to level");
+        }
         before = now;
     }
 }

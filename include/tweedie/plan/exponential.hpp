@@ -64,7 +64,7 @@ namespace tweedie {
 /// Sources: DPM-Solver++, arXiv:2211.01095, proposition 4.1; DPM-Solver, arXiv:2206.00927, proposition 3.1;
 /// SA-Solver, arXiv:2309.05019.
 ///
-/// - from, to  half-log-SNR of the two ends, `from < to`.
+/// - from, to  half-log-SNR of the two ends; `from < to` removes noise, `from > to` adds it (inversion).
 /// - nodes     half-log-SNR of the known values; distinct, anywhere (behind `from`: predictor; `to` among
 ///             them: corrector).
 /// - returns   one weight per node. They sum to `(1 - e^(-rate h)) / rate`.
@@ -75,7 +75,7 @@ namespace tweedie {
 [[nodiscard]] inline std::vector<double> exponential_weights(std::span<const double> nodes, double from,
                                                              double to, double rate = 1.0) {
     if (nodes.empty()) { throw std::invalid_argument("exponential_weights: need at least one node"); }
-    if (!(from < to)) { throw std::invalid_argument("exponential_weights: need from < to"); }
+    if (!(from < to || from > to)) { throw std::invalid_argument("exponential_weights: need from != to"); }
     const double h = to - from;
     const std::size_t n = nodes.size();
     if (n == 1) { return {rate == 0.0 ? h : -std::expm1(-rate * h) / rate}; }

@@ -48,6 +48,31 @@ TEST_CASE("require_levels names the level and the rule", "[grid][require_levels]
             "solver::x: level 2: half_log_snr must increase from level to level");
 }
 
+TEST_CASE("require_levels lets noise rise where it is asked to, all the way or not at all",
+          "[grid][require_levels][errors]") {
+    const level clean{0.0, 1.0, 0.0};
+    const level a{0.1, 1.0, 0.1};
+    const level b{0.5, 1.0, 0.5};
+    const level c{1.0, 1.0, 1.0};
+    const level noise{2.0, 0.0, 1.0};
+    CHECK_NOTHROW(require_levels(levels{a, b, c}, "x", walk::either));
+    CHECK_NOTHROW(require_levels(levels{noise, c, b, a, clean}, "x", walk::either));
+    const auto message = [](levels grid, const char* expected) {
+        CHECK_THROWS_WITH(require_levels(grid, "x", walk::either), expected);
+    };
+    CHECK_THROWS_WITH(require_levels(levels{a, b}, "x"),
+                      "x: level 1: half_log_snr must increase from level to level");
+    message({a, c, b},
+            "x: level 2: half_log_snr must decrease from level to level, as it does in the first step");
+    message({a, b, b},
+            "x: level 2: half_log_snr must decrease from level to level, as it does in the first step");
+    message({c, a, b}, "x: level 2: half_log_snr must increase from level to level");
+    message({a, a}, "x: level 1: half_log_snr must increase from level to level");
+    message({clean, a}, "x: level 0: levels that rise in noise need sigma > 0 and alpha > 0");
+    message({a, b, noise}, "x: level 2: levels that rise in noise need sigma > 0 and alpha > 0");
+    message({{0.5, 1.0, not_a_number}, a}, "x: level 0: alpha and sigma must be finite and not negative");
+}
+
 TEST_CASE("grid::from starts a grid in the middle", "[grid][from][exact]") {
     const schedule::edm edm;
     const levels whole = grid::karras(edm, 10);

@@ -72,6 +72,10 @@ const std::vector<interval> intervals = {
     {{0.0, -0.3, -0.9, -1.3, 0.6}, 0.0, 0.6},
     {{0.2, -0.3, -0.9, -1.3, 1.6}, 0.0, 0.7},
     {{0.0, -4.0}, 0.0, 6.0},
+    {{0.0}, 0.0, -0.8},  // backwards: inversion
+    {{-1.0, -0.4}, -1.0, -1.5},
+    {{2.0, 2.9, 3.5}, 2.0, 0.5},
+    {{0.0, 0.3, 0.9, 1.3, -0.6}, 0.0, -0.6},
 };
 
 }  // namespace
@@ -170,10 +174,9 @@ TEST_CASE("exponential weights have exact limits and refuse what has none", "[pl
         return refusal([&] { static_cast<void>(exponential_weights(nodes, from, to)); });
     };
     CHECK(says({}, 0.0, 1.0) == "exponential_weights: need at least one node");
-    CHECK(says(two, 1.0, 1.0) == "exponential_weights: need from < to");
-    CHECK(says(two, 1.0, 0.0) == "exponential_weights: need from < to");
-    CHECK(says(two, 0.0, not_a_number) == "exponential_weights: need from < to");
-    CHECK(says(two, not_a_number, 1.0) == "exponential_weights: need from < to");
+    CHECK(says(two, 1.0, 1.0) == "exponential_weights: need from != to");
+    CHECK(says(two, 0.0, not_a_number) == "exponential_weights: need from != to");
+    CHECK(says(two, not_a_number, 1.0) == "exponential_weights: need from != to");
     CHECK(says(equal, 0.0, 1.0) == "exponential_weights: nodes must be distinct");
     CHECK(says(two, 0.0, infinity) ==
           "exponential_weights: several nodes need a finite interval and finite nodes");
