@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The exact law of a sampler on Gaussian data, and how fast it converges.
+
+#include <tweedie/grid/log_snr.hpp>
+#include <tweedie/plan/analyze.hpp>
+#include <tweedie/plan/plan.hpp>
+#include <tweedie/schedule/concept.hpp>
+#include <tweedie/schedule/edm.hpp>
+#include <tweedie/schedule/flow.hpp>
+#include <tweedie/schedule/vp.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace sde {
+
+using levels_t = std::vector<tweedie::level>;
+
+struct named_schedule {
+    std::string name;
+    tweedie::any_schedule schedule;
+};
+
+inline std::vector<named_schedule> schedules() {
+    return {{"vp", tweedie::schedule::vp_linear{}},
+            {"edm", tweedie::schedule::edm{}},
+            {"flow", tweedie::schedule::flow{}}};
+}
+
+/// Levels even in half-log-SNR, from sigma/alpha = 8 to 0.1, where Gaussian data of variance 1/2 turns.
+inline levels_t even_levels(const tweedie::any_schedule& schedule, int steps) {
+    return tweedie::grid::log_snr(
+        schedule, steps, {.sigma_max = 8.0, .sigma_min = 0.1, .last = tweedie::grid::final_level::sigma_min});
+}
+
+/// Levels whose steps in half-log-SNR grow and shrink by a factor of about two.
+inline levels_t uneven_levels(const tweedie::any_schedule& schedule, int steps) {
+    levels_t out;
+    for (int i = 0; i <= steps; ++i) {
+        const double u = static_cast<double>(i) / steps;
+        const double warped = u + 0.06 * std::sin(6.283185307179586 * u);
+        out.push_back(tweedie::at_half_log_snr(schedule, -std::log(8.0) + warped * std::log(80.0)));
+    }
+    return out;
+}
+
+/// Errors at the end of a run on data N(1, variance) whose start has the right law.
+///
+/// - `mean`       of the weight of the start: how a start off the mean is forgotten,
+///                alpha_t/alpha_s ((v + kappa_t^2) / (v + kappa_s^2))^((1 + eta)/2) for the SDE with diffusion eta.
+/// - `deviation`  of the standard deviation of the samples, against sqrt(alpha_t^2 v + sigma_t^2).
+struct law_error {
+    double mean = 0.0;
+    double deviation = 0.0;
+};
+
+inline law_error error_of_law(const tweedie::plan& p, double variance, double eta) {
+    const tweedie::transfer move = tweedie::analyze(p, variance);
+    const tweedie::level& s = p.levels.front();
+    const tweedie::level& t = p.levels.back();
+    const double start = s.alpha * s.alpha * variance + s.sigma * s.sigma;
+    const double end = t.alpha * t.alpha * variance + t.sigma * t.sigma;
+    const double reached = move.start * move.start * start + move.noise_variance;
+    const double ratio = end / start * (s.alpha * s.alpha) / (t.alpha * t.alpha);
+    const double kept = t.alpha / s.alpha * std::pow(ratio, (1.0 + eta) / 2.0);
+    // the mean itself: x = alpha mu is carried to alpha mu whatever the step
+    const double shift = std::abs(move.start * s.alpha + move.mean - t.alpha);
+    return {std::abs(move.start - kept) + shift, std::abs(std::sqrt(reached) - std::sqrt(end))};
+}
+
+/// Measured orders of mean and standard deviation between n and 2n steps: of the errors summed over variances, so
+/// that one that happens to change its sign does not hide the others.
+struct law_order {
+    double mean = 0.0;
+    double deviation = 0.0;
+    law_error finest;
+};
+
+template <class Solver>
+law_order order_of_law(const Solver& solver, const tweedie::any_schedule& schedule, double eta,
+                       levels_t (*levels)(const tweedie::any_schedule&, int), int n) {
+    const auto total = [&](int steps) {
+        const tweedie::plan p = solver.plan(schedule, levels(schedule, steps));
+        law_error sum;
+        for (const double variance : {0.1, 0.5, 2.0}) {
+            const law_error e = error_of_law(p, variance, eta);
+            sum.mean += e.mean;
+            sum.deviation += e.deviation;
+        }
+        return sum;
+    };
+    const law_error coarse = total(n);
+    const law_error fine = total(2 * n);
+    return {std::log2(coarse.mean / fine.mean), std::log2(coarse.deviation / fine.deviation), fine};
+}
+
+}  // namespace sde
