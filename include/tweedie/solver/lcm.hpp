@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/detail/number.hpp>
+#include <tweedie/grid/levels.hpp>
+#include <tweedie/plan/linear_form.hpp>
+#include <tweedie/plan/plan.hpp>
+#include <tweedie/plan/writer.hpp>
+#include <tweedie/schedule/concept.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+namespace tweedie::solver {
+
+/// LCM: multistep sampling of a latent consistency model.
+///
+///     f   = c_skip x_s + c_out x0_hat(x_s, s)
+///     x_t = alpha_t f + sigma_t z
+///
+///     c_skip = sigma_data^2 / (tau^2 + sigma_data^2),    c_out = tau / sqrt(tau^2 + sigma_data^2)
+///     tau    = timestep_scaling |time of s - time of the last noise level|
+///
+/// Source: Luo et al. 2023, arXiv:2310.04378, algorithm 3; the numbers of the scalings are those of the authors' code,
+/// for the 1000 training levels of `schedule::discrete`. The last noise level is the schedule's `range().clean` (the
+/// table's first entry): there f = x. The scalings only matter within a few training levels of it. Elsewhere than on
+/// tables set `timestep_scaling` so that tau counts the same: 10000 where time runs over [0, 1]. A step to sigma = 0
+/// returns f.
+/// - order   none, as for `consistency`, to which it tends with timestep_scaling.
+/// - cost    1 network call per step; 1 live tensor.
+/// - random  one draw per step, none on a step to sigma = 0.
+/// - errors  `std::invalid_argument`: timestep_scaling or sigma_data not positive and finite; levels that
+///           are not strictly denoising.
+/// - choose  for networks distilled as LCM or LCM-LoRA, at 2 to 8 calls.
+struct lcm {
+    double timestep_scaling = 10.0;  ///< of time in the scalings; > 0
+    double sigma_data = 0.5;         ///< of the scalings; > 0
+
+    [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
+        if (!(timestep_scaling > 0.0 && std::isfinite(timestep_scaling))) {
+            throw std::invalid_argument("lcm: timestep_scaling must be positive and finite");
+        }
+        if (!(sigma_data > 0.0 && std::isfinite(sigma_data))) {
+            throw std::invalid_argument("lcm: sigma_data must be positive and finite");
+        }
+        require_levels(levels, "lcm");
+        plan_writer p(describe(), levels);
+        plan_variable x = p.state();
+        const double clean = schedule.range().clean;
+        for (std::size_t i = 0; i < p.steps(); ++i) {
+            const auto [s, t] = p.step(i);
+            const double tau = timestep_scaling * std::abs(s.t - clean);
+            const double total = tau * tau + sigma_data * sigma_data;
+
+            const linear_form x0 = p.data_prediction(x, s);
+            const linear_form f = (sigma_data * sigma_data / total) * static_cast<linear_form>(x) +
+                                  (tau / std::sqrt(total)) * x0;
+            x = t.alpha * f;
+            if (t.sigma > 0.0) { x = x + t.sigma * p.noise(); }
+        }
+        return p.finish(x);
+    }
+
+private:
+    [[nodiscard]] std::string describe() const {
+        std::string words;
+        if (timestep_scaling != 10.0) { words += "timestep_scaling=" + detail::shortest(timestep_scaling); }
+        if (sigma_data != 0.5) {
+            words += (words.empty() ? "" : ", ") + ("sigma_data=" + detail::shortest(sigma_data));
+        }
+        return words.empty() ? "lcm" : "lcm(" + words + ")";
+    }
+};
+
+}  // namespace tweedie::solver
