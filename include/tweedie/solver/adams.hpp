@@ -19,7 +19,8 @@
 
 namespace tweedie::solver {
 
-// What the methods of Adams-Bashforth type share. On every schedule, y = x / alpha and kappa = sigma / alpha obey
+// What the methods of Adams-Bashforth type share. On every schedule, y = x / alpha and kappa = sigma /
+// alpha obey
 //
 //     dy / dkappa = eps_hat,
 //
@@ -48,8 +49,8 @@ namespace tweedie::solver {
     return (t.alpha / s.alpha) * x + (t.sigma - t.alpha * s.sigma / s.alpha) * eps;
 }
 
-/// The same transfer in data prediction, which has its limits built in: from pure noise (alpha_s = 0), where kappa is
-/// infinite and eps_hat says nothing about the data, and to sigma_t = 0.
+/// The same transfer in data prediction, which has its limits built in: from pure noise (alpha_s = 0),
+/// where kappa is infinite and eps_hat says nothing about the data, and to sigma_t = 0.
 ///
 ///     x_t = (sigma_t / sigma_s) x_s + (alpha_t - alpha_s sigma_t / sigma_s) x0
 [[nodiscard]] inline linear_form data_step(const linear_form& x, const level& s, const level& t,
@@ -58,8 +59,8 @@ namespace tweedie::solver {
     return keep * x + (t.alpha - s.alpha * keep) * x0;
 }
 
-/// Adams-Bashforth weights in kappa: integrals over [kappa_s, kappa_t] of the Lagrange polynomials of the nodes, in
-/// closed form.
+/// Adams-Bashforth weights in kappa: integrals over [kappa_s, kappa_t] of the Lagrange polynomials of the
+/// nodes, in closed form.
 /// - `nodes`  levels where eps_hat is known, newest first, nodes[0] = s; alpha > 0, kappa distinct.
 /// - order    as many as nodes, on any grid.
 [[nodiscard]] inline std::vector<double> adams_weights(std::span<const level> nodes, const level& t) {
@@ -75,8 +76,8 @@ namespace tweedie::solver {
 /// The run of a multistep method in the noise prediction: one network call per step, up to `order` past noise
 /// predictions, the weights of each step from `weights(nodes, t)`.
 ///
-/// From pure noise the first step is DDIM's limit and its noise prediction is not kept: kappa is infinite there. The
-/// step that follows is the first of the method.
+/// From pure noise the first step is DDIM's limit and its noise prediction is not kept: kappa is infinite
+/// there. The step that follows is the first of the method.
 /// - `begin`    what is done before the history is full.
 /// - `usable`   callable (i, known): how many of the `known` past predictions step i may use.
 /// - `weights`  callable (nodes, t): one weight per node; nodes newest first, nodes[0] = s.

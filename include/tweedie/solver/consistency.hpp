@@ -21,24 +21,26 @@ namespace tweedie::solver {
 ///     f   = the network's data prediction at (x_s, s)
 ///     x_t = alpha_t (f + sqrt(kappa_t^2 - kappa_min^2) s_noise z),    kappa = sigma / alpha
 ///
-/// Source: Song et al. 2023, arXiv:2303.01469, algorithm 1, on VE with kappa_min their epsilon: what the network
-/// returns is still as noisy as that, and the last step adds nothing. On `schedule::trig` with kappa_min = 0 it is the
-/// sampler of TrigFlow (sCM; Lu and Song 2024, arXiv:2410.11081), on `schedule::flow` the one of distilled flow networks
-/// (FlowMatchLCM). The final level says what the last jump means: sigma = 0 or kappa_min both return f; a level above
-/// kappa_min returns a sample that noisy.
+/// Source: Song et al. 2023, arXiv:2303.01469, algorithm 1, on VE with kappa_min their epsilon: what the
+/// network returns is still as noisy as that, and the last step adds nothing. On `schedule::trig` with
+/// kappa_min = 0 it is the sampler of TrigFlow (sCM; Lu and Song 2024, arXiv:2410.11081), on
+/// `schedule::flow` the one of distilled flow networks (FlowMatchLCM). The final level says what the last
+/// jump means: sigma = 0 or kappa_min both return f; a level above kappa_min returns a sample that noisy.
 ///
-/// `sigma_data` > 0 gives the network the boundary scalings of the paper's appendix C, f = x at kappa_min exactly:
+/// `sigma_data` > 0 gives the network the boundary scalings of the paper's appendix C, f = x at kappa_min
+/// exactly:
 ///
-///     f = c_skip x / alpha + c_out F,    c_skip = sigma_data^2 / ((kappa - kappa_min)^2 + sigma_data^2)
-///                                        c_out  = sigma_data (kappa - kappa_min) / sqrt(kappa^2 + sigma_data^2)
+///     f      = c_skip x / alpha + c_out F
+///     c_skip = sigma_data^2 / ((kappa - kappa_min)^2 + sigma_data^2)
+///     c_out  = sigma_data (kappa - kappa_min) / sqrt(kappa^2 + sigma_data^2)
 ///
 /// for a network declared as `prediction::edm(sigma_data)`, whose output is F.
-/// - order   none: an exact consistency function is exact in one step; an ordinary denoiser gives samples with too
-///           little variance for any number of steps.
+/// - order   none: an exact consistency function is exact in one step; an ordinary denoiser gives samples
+///           with too little variance for any number of steps.
 /// - cost    1 network call per step; 1 live tensor.
 /// - random  one draw per step, none in the last one where it ends at kappa_min or below.
-/// - errors  `std::invalid_argument`: kappa_min, sigma_data or s_noise negative, NaN or infinite; a level, but for the
-///           last, not above kappa_min; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: kappa_min, sigma_data or s_noise negative, NaN or infinite; a level,
+///           but for the last, not above kappa_min; levels that are not strictly denoising.
 /// - choose  for distilled networks, at 1 to 4 calls. `lcm` has the scalings of latent consistency models.
 struct consistency {
     double kappa_min = 0.0;  ///< sigma / alpha left in what the network returns; >= 0 (0.002 in the paper)
@@ -76,8 +78,8 @@ struct consistency {
     }
 
 private:
-    /// The boundary scalings of F, which the plan knows as x0 = c_skip x + c_out F with EDM's c_skip and c_out: the two
-    /// c_out differ by (kappa - kappa_min) / kappa.
+    /// The boundary scalings of F, which the plan knows as x0 = c_skip x + c_out F with EDM's c_skip and
+    /// c_out: the two c_out differ by (kappa - kappa_min) / kappa.
     [[nodiscard]] linear_form bounded(const linear_form& x, const level& s, const linear_form& x0) const {
         if (sigma_data == 0.0 || s.alpha == 0.0) { return x0; }
         const double kappa = s.sigma / s.alpha;

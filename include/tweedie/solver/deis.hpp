@@ -28,16 +28,18 @@ namespace tweedie::solver {
 ///     rho       kappa = sigma / alpha (the paper's rhoAB); it is `lms`
 ///     log_rho   ln kappa (the form of popular software); it is DPM-Solver's integrator in noise prediction
 ///
-/// Source: Zhang and Chen 2022, arXiv:2204.13902 (their AB-DEIS of order r is `order` = r + 1). rho and log_rho are in
-/// closed form, time by Gauss-Legendre quadrature in ln kappa (8 points for each unit). Order 1 is DDIM in all three.
-/// - order   `order` with `start::single_step`; with `start::multistep` its own lower orders come first and cap it at
-///           2, as does `lower_order_final`, which uses fewer predictions in the last steps. A step to sigma = 0 keeps the full order
-///           in time and rho; in log_rho it is of first order, ln 0 being no place to extrapolate to.
-/// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for order 3 and 4
-///           for order 4.
+/// Source: Zhang and Chen 2022, arXiv:2204.13902 (their AB-DEIS of order r is `order` = r + 1). rho and
+/// log_rho are in closed form, time by Gauss-Legendre quadrature in ln kappa (8 points for each unit).
+/// Order 1 is DDIM in all three.
+/// - order   `order` with `start::single_step`; with `start::multistep` its own lower orders come first and
+///           cap it at 2, as does `lower_order_final`, which uses fewer predictions in the last steps. A
+///           step to sigma = 0 keeps the full order in time and rho; in log_rho it is of first order, ln 0
+///           being no place to extrapolate to.
+/// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
+///           order 3 and 4 for order 4.
 /// - errors  `std::invalid_argument`: order 0 or above 4; levels that are not strictly denoising.
-/// - choose  `time` on VP at 5 to 10 calls, on levels uniform in the square root of time, as the paper does; else
-///           `log_rho`. Without a start or corrector `unipc` is more accurate for the same cost.
+/// - choose  `time` on VP at 5 to 10 calls, on levels uniform in the square root of time, as the paper
+///           does; else `log_rho`. Without a start or corrector `unipc` is more accurate for the same cost.
 struct deis {
     enum class variable { time, rho, log_rho };
 
@@ -74,7 +76,8 @@ private:
         return weights;
     }
 
-    /// int l_j(time) dkappa. The weights sum to kappa_t - kappa_s exactly: the quadrature gives all but the first.
+    /// int l_j(time) dkappa. The weights sum to kappa_t - kappa_s exactly: the quadrature gives all but the
+    /// first.
     [[nodiscard]] static std::vector<double> time_weights(const any_schedule& schedule,
                                                           std::span<const level> nodes, const level& t) {
         static constexpr double at[4] = {0.1834346424956498, 0.5255324099163290, 0.7966664774136267,

@@ -23,9 +23,9 @@ namespace tweedie::solver {
 ///     x_t = alpha_t (x_s / alpha_s + (kappa_t - kappa_s) eps_hat(x_m, m))
 ///
 /// Source: Karras et al. 2022, arXiv:2206.00364, algorithm 2 with the midpoint of Crowson's k-diffusion
-/// (`sample_dpm_2`, on VE); the deterministic method is DPM-Solver-2 of Lu et al. 2022, arXiv:2206.00927, with r_1 =
-/// 1/2. `churn` adds noise before each step, as in their algorithm. A step to sigma = 0 and one from pure noise are
-/// DDIM's.
+/// (`sample_dpm_2`, on VE); the deterministic method is DPM-Solver-2 of Lu et al. 2022, arXiv:2206.00927,
+/// with r_1 = 1/2. `churn` adds noise before each step, as in their algorithm. A step to sigma = 0 and one
+/// from pure noise are DDIM's.
 /// - order   2; 1 on a step to sigma = 0.
 /// - cost    2 network calls per step, 1 on a step to sigma = 0 or from pure noise; 2 live tensors.
 /// - random  one draw per churned step.

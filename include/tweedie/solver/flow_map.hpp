@@ -23,20 +23,21 @@ namespace tweedie::solver {
 ///     x_r = (sigma_r / sigma_s) x_s + (alpha_r - alpha_s sigma_r / sigma_s) X(x_s; s -> r)
 ///     x_t = (alpha_t / alpha_r) x_r + eta sigma_t z
 ///
-/// X is what the network stands for, as a data prediction: constant along the way, it would give that step. On flow
-/// schedules the second line is `x_s + (r - s) U(x_s; s -> r)` with U the mean velocity (MeanFlow, shortcut models,
-/// FlowMapEuler). Source: Kim et al. 2023, arXiv:2310.02279 (CTM), whose gamma is `eta`; Geng et al. 2025,
-/// arXiv:2505.13447 (MeanFlow). eta = 0 follows the map from level to level, eta = 1 is `consistency` with the
-/// network asked to go all the way.
+/// X is what the network stands for, as a data prediction: constant along the way, it would give that step.
+/// On flow schedules the second line is `x_s + (r - s) U(x_s; s -> r)` with U the mean velocity (MeanFlow,
+/// shortcut models, FlowMapEuler). Source: Kim et al. 2023, arXiv:2310.02279 (CTM), whose gamma is `eta`;
+/// Geng et al. 2025, arXiv:2505.13447 (MeanFlow). eta = 0 follows the map from level to level, eta = 1 is
+/// `consistency` with the network asked to go all the way.
 ///
-/// The network is called with the level it starts from alone: a `network_level` has no second level. A flow map gets
-/// its target from the grid it was given (the level after the one it is called at; for eta > 0 its r). A network without
-/// a target, an ordinary denoiser, makes this DDIM.
+/// The network is called with the level it starts from alone: a `network_level` has no second level. A flow
+/// map gets its target from the grid it was given (the level after the one it is called at; for eta > 0 its
+/// r). A network without a target, an ordinary denoiser, makes this DDIM.
 /// - order   that of the map; exact with an exact one. 1 with an ordinary denoiser and eta = 0.
 /// - cost    1 network call per step; 1 live tensor.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: eta outside [0, 1] or NaN; levels that are not strictly denoising.
-/// - choose  for networks distilled into flow maps, at 1 to 8 calls; eta > 0 washes out their errors at more calls.
+/// - choose  for networks distilled into flow maps, at 1 to 8 calls; eta > 0 washes out their errors at
+///           more calls.
 struct flow_map {
     double eta = 0.0;  ///< share of the next level's noise that is fresh; 0 to 1
 

@@ -18,7 +18,8 @@
 
 namespace tweedie::solver {
 
-/// Adams-Bashforth for equal steps: (1), (3, -1) / 2, (23, -16, 5) / 12, (55, -59, 37, -9) / 24, newest first.
+/// Adams-Bashforth for equal steps: (1), (3, -1) / 2, (23, -16, 5) / 12, (55, -59, 37, -9) / 24, newest
+/// first.
 [[nodiscard]] inline std::vector<double> equal_step_adams(std::size_t nodes) {
     switch (nodes) {
         case 1: return {1.0};
@@ -34,20 +35,21 @@ namespace tweedie::solver {
 ///     x_t = alpha_t (x_s - sigma_s e') / alpha_s + sigma_t e'
 ///
 /// Source: Liu et al. 2022, arXiv:2202.09778 (PNDM), with the improved start of Zhang and Chen 2022,
-/// arXiv:2204.13902 (iPNDM). The weights are those of equal steps, whatever the steps are. `steps::variable` takes the
-/// true Adams-Bashforth weights of the levels in kappa = sigma / alpha: what popular software calls iPNDM_v, whose
-/// third-order weights there have a misplaced parenthesis; it is `lms` of the same order.
+/// arXiv:2204.13902 (iPNDM). The weights are those of equal steps, whatever the steps are.
+/// `steps::variable` takes the true Adams-Bashforth weights of the levels in kappa = sigma / alpha: what
+/// popular software calls iPNDM_v, whose third-order weights there have a misplaced parenthesis; it is
+/// `lms` of the same order.
 ///
-/// Deviation: from pure noise (alpha = 0) the published code divides by a small number instead and so loses x0_hat in
-/// its first step, and keeps that noise prediction; here the first step is DDIM's limit and the method begins after
-/// it. `peer_formula` does as published.
+/// Deviation: from pure noise (alpha = 0) the published code divides by a small number instead and so loses
+/// x0_hat in its first step, and keeps that noise prediction; here the first step is DDIM's limit and the
+/// method begins after it. `peer_formula` does as published.
 /// - order   constant weights: 2 on any smooth grid (1 with `order` = 1). Variable weights: `order` with
 ///           `start::single_step`, 2 with `start::multistep` (the first steps are lower orders).
-/// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for order 3 and 4
-///           for order 4.
+/// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
+///           order 3 and 4 for order 4.
 /// - errors  `std::invalid_argument`: order 0 or above 4; levels that are not strictly denoising.
-/// - choose  constant weights, order 4, on `grid::karras` at 5 to 10 calls without guidance: formally of second order
-///           and yet hard to beat there without preparation.
+/// - choose  constant weights, order 4, on `grid::karras` at 5 to 10 calls without guidance: formally of
+///           second order and yet hard to beat there without preparation.
 struct ipndm {
     enum class steps { constant, variable };
 

@@ -24,11 +24,11 @@ namespace tweedie::solver {
 ///     c_skip = sigma_data^2 / (tau^2 + sigma_data^2),    c_out = tau / sqrt(tau^2 + sigma_data^2)
 ///     tau    = timestep_scaling |time of s - time of the last noise level|
 ///
-/// Source: Luo et al. 2023, arXiv:2310.04378, algorithm 3; the numbers of the scalings are those of the authors' code,
-/// for the 1000 training levels of `schedule::discrete`. The last noise level is the schedule's `range().clean` (the
-/// table's first entry): there f = x. The scalings only matter within a few training levels of it. Elsewhere than on
-/// tables set `timestep_scaling` so that tau counts the same: 10000 where time runs over [0, 1]. A step to sigma = 0
-/// returns f.
+/// Source: Luo et al. 2023, arXiv:2310.04378; the numbers of the scalings are those of the
+/// authors' code, for the 1000 training levels of `schedule::discrete`. The last noise level is the
+/// schedule's `range().clean` (the table's first entry): there f = x. The scalings only matter within a few
+/// training levels of it. Elsewhere than on tables set `timestep_scaling` so that tau counts the same:
+/// 10000 where time runs over [0, 1]. A step to sigma = 0 returns f.
 /// - order   none, as for `consistency`, to which it tends with timestep_scaling.
 /// - cost    1 network call per step; 1 live tensor.
 /// - random  one draw per step, none on a step to sigma = 0.

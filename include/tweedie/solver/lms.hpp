@@ -18,15 +18,15 @@ namespace tweedie::solver {
 ///
 ///     x_t = alpha_t (x_s / alpha_s + sum_j w_j eps_j),    w_j = int_(kappa_s)^(kappa_t) l_j(kappa) dkappa
 ///
-/// l_j are the Lagrange polynomials of the last `order` levels. Source: Crowson, k-diffusion, `sample_lms` (2022), on
-/// VE; on every other schedule the same in x / alpha. The integrals are in closed form where popular software calls a
-/// quadrature routine for each. It is the same method as iPNDM with true weights (`ipndm::steps::variable`) and
-/// DEIS's rho-AB (`deis::variable::rho`).
-/// - order   `order` in kappa on any grid with `start::single_step`; 4 for orders above 4, whose start is of third
-///           order at most. With `start::multistep` its own lower orders come first and cap it at 2. A step to sigma =
-///           0 keeps the full order: kappa = 0 is a point like any other.
-/// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for order 3 and 4
-///           for higher ones, all in the first two steps.
+/// l_j are the Lagrange polynomials of the last `order` levels. Source: Crowson, k-diffusion, `sample_lms`
+/// (2022), on VE; on every other schedule the same in x / alpha. The integrals are in closed form where
+/// popular software calls a quadrature routine for each. It is the same method as iPNDM with true weights
+/// (`ipndm::steps::variable`) and DEIS's rho-AB (`deis::variable::rho`).
+/// - order   `order` in kappa on any grid with `start::single_step`; 4 for orders above 4, whose start is
+///           of third order at most. With `start::multistep` its own lower orders come first and cap it at
+///           2. A step to sigma = 0 keeps the full order: kappa = 0 is a point like any other.
+/// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
+///           order 3 and 4 for higher ones, all in the first two steps.
 /// - errors  `std::invalid_argument`: order 0 or above 8; levels that are not strictly denoising.
 /// - choose  order 3 or 4 at 10 to 30 calls on `grid::karras`, without guidance.
 struct lms {

@@ -13,8 +13,9 @@
 
 namespace tweedie::solver {
 
-/// Whether a step in the schedule's own time can end at `t`: always at sigma > 0, at sigma = 0 where sigma leaves zero
-/// at a finite rate (flow, trig, EDM). Elsewhere sigma is like the square root of time there, or its time is infinite.
+/// Whether a step in the schedule's own time can end at `t`: always at sigma > 0, at sigma = 0 where sigma
+/// leaves zero at a finite rate (flow, trig, EDM). Elsewhere sigma is like the square root of time there,
+/// or its time is infinite.
 [[nodiscard]] inline bool smooth_end(const any_schedule& schedule, const level& t) {
     if (t.sigma > 0.0) { return true; }
     if (!std::isfinite(t.t)) { return false; }
@@ -28,14 +29,15 @@ namespace tweedie::solver {
 ///     x'  = x_s + (t - s) / 2 u(x_s, s)
 ///     x_t = x_s + (t - s) u(x', m)
 ///
-/// It is RF-Solver: Wang et al. 2024, arXiv:2411.04746, writes `x_s + h u + h^2 / 2 u^(1)` with the derivative by the
-/// finite difference `u^(1) = (u(x', m) - u) / (h / 2)`, and the two terms in u cancel. The same method inverts data to
-/// noise. Deviation: a step to sigma = 0 is the rule itself where sigma leaves zero at a finite rate in time (flow,
-/// trig, EDM); on other schedules it returns alpha_t x0_hat(x_s), since the rule would leave noise behind there.
+/// It is RF-Solver: Wang et al. 2024, arXiv:2411.04746, writes `x_s + h u + h^2 / 2 u^(1)` with the
+/// derivative by the finite difference `u^(1) = (u(x', m) - u) / (h / 2)`, and the two terms in u cancel.
+/// The same method inverts data to noise. Deviation: a step to sigma = 0 is the rule itself where sigma
+/// leaves zero at a finite rate in time (flow, trig, EDM); on other schedules it returns alpha_t
+/// x0_hat(x_s), since the rule would leave noise behind there.
 /// - order   2 in the schedule's time.
 /// - cost    2 network calls per step, 1 where the step returns alpha_t x0_hat; 2 live tensors.
-/// - errors  `std::invalid_argument`: levels that are not strictly denoising; a schedule whose rates are infinite at a
-///           level.
+/// - errors  `std::invalid_argument`: levels that are not strictly denoising; a schedule whose rates are
+///           infinite at a level.
 /// - choose  on flow schedules, to sample and to invert; `fireflow` is nearly as accurate for half the calls.
 struct midpoint {
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {

@@ -26,13 +26,14 @@ namespace tweedie::solver {
 ///                                       x_3 = phi(x_s, e'', s, t),    e''' = eps_hat(x_3, t)
 ///             x_t = phi(x_s, (e_0 + 2 e' + 2 e'' + e''') / 6, s, t)
 ///
-/// Source: Liu et al. 2022, arXiv:2202.09778, equation 11 (phi) and algorithm 2. With `skip_prk` the start is Crowson's
-/// for Stable Diffusion: one step of the improved Euler method, then lower orders, (3, -1) / 2 and (23, -16, 5) / 12.
-/// Deviations: the target is the next level, whatever the grid. From pure noise the first step is DDIM's limit, and
-/// the start follows it; a start that meets sigma = 0 takes the lower orders instead.
+/// Source: Liu et al. 2022, arXiv:2202.09778, algorithm 2. With `skip_prk` the start
+/// is Crowson's for Stable Diffusion: one step of the improved Euler method, then lower orders, (3, -1) / 2
+/// and (23, -16, 5) / 12. Deviations: the target is the next level, whatever the grid. From pure noise the
+/// first step is DDIM's limit, and the start follows it; a start that meets sigma = 0 takes the lower
+/// orders instead.
 /// - order   2 on any smooth grid, as the paper proves: the weights are those of equal steps.
-/// - cost    1 network call per step, 4 in each of the first 3 steps (PRK) or 2 in the first one (`skip_prk`); 4 live
-///           tensors.
+/// - cost    1 network call per step, 4 in each of the first 3 steps (PRK) or 2 in the first one
+///           (`skip_prk`); 4 live tensors.
 /// - errors  `std::invalid_argument`: levels that are not strictly denoising.
 /// - choose  to reproduce older pictures; `ipndm` is the same without the costly start, `unipc` is better.
 struct pndm {

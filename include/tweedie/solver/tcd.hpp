@@ -24,10 +24,10 @@ namespace tweedie::solver {
 ///     x_r = alpha_r x0_hat(x_s, s) + sigma_r eps_hat(x_s, s)
 ///     x_t = (alpha_t / alpha_r) x_r + alpha_t sqrt(kappa_t^2 - kappa_r^2) z,    kappa = sigma / alpha
 ///
-/// Source: Zheng et al. 2024, arXiv:2402.19159, their gamma being `eta`: r is (1 - eta) t in the schedule's own time,
-/// counted from where sigma = 0 (from the last noise level on `ve`, where that is at no finite time). eta = 0 is DDIM,
-/// eta = 1 is `consistency`. `peer_formula` rounds r down to a whole time, counted from time 0, as popular software does
-/// on its table of training levels.
+/// Source: Zheng et al. 2024, arXiv:2402.19159, their gamma being `eta`: r is (1 - eta) t in the schedule's
+/// own time, counted from where sigma = 0 (from the last noise level on `ve`, where that is at no finite
+/// time). eta = 0 is DDIM, eta = 1 is `consistency`. `peer_formula` rounds r down to a whole time, counted
+/// from time 0, as popular software does on its table of training levels.
 /// - order   1 with eta = 0; none otherwise: the jump to r does not shrink with the step.
 /// - cost    1 network call per step; 1 live tensor.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
