@@ -139,7 +139,7 @@ const int registered = [] {
         [](std::size_t size, std::vector<tensor>& held, std::size_t, const tensor& e) {
             hand_one(size, held[0].data(), e.data());
         });
-    add("dpmpp_2m", make_program(tweedie::solver::dpmpp_2m{.lower_order_final = false}),
+    add("dpm_solver", make_program(tweedie::solver::dpm_solver{.lower_order_final = false}),
         [](std::size_t size, std::vector<tensor>& held, std::size_t, const tensor& e) {
             hand_two(size, held[0].data(), held[1].data(), e.data());
         });

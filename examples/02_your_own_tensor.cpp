@@ -46,7 +46,7 @@ constexpr auto network = [](const picture& x, const tweedie::network_level& at, 
 int main() {
     using namespace tweedie;
     const schedule::vp_linear schedule;
-    const auto plan = solver::dpmpp_2m{}.plan(schedule, grid::log_snr(schedule, 25));
+    const auto plan = solver::dpm_solver{}.plan(schedule, grid::log_snr(schedule, 25));
 
     picture x{5, 20000};
     start_from_noise(x, plan.levels.front(), noise{.seed = 7});

@@ -27,7 +27,7 @@ constexpr entry solvers[] = {
     {"euler", [](const levels& l) { return tweedie::solver::euler{}.plan(schedule(), l); }},
     {"heun", [](const levels& l) { return tweedie::solver::heun{}.plan(schedule(), l); }},
     {"ddim", [](const levels& l) { return tweedie::solver::ddim{}.plan(schedule(), l); }},
-    {"dpmpp_2m", [](const levels& l) { return tweedie::solver::dpmpp_2m{}.plan(schedule(), l); }},
+    {"dpm_solver", [](const levels& l) { return tweedie::solver::dpm_solver{}.plan(schedule(), l); }},
     {"unipc2", [](const levels& l) { return tweedie::solver::unipc{.order = 2}.plan(schedule(), l); }},
     {"unipc", [](const levels& l) { return tweedie::solver::unipc{.order = 3}.plan(schedule(), l); }},
 };

@@ -31,19 +31,19 @@ outcome dpm_solver_multistep(recorded_case& r) {
     if (order == 1) { return run_all_but_repeated(r, solver::ddim{.eta = sde ? 1.0 : 0.0}); }
     if (algorithm == "dpmsolver") {
         const solver::unipc noise{.order = 2,
-                                  .predicts = solver::unipc::form::noise,
+                                  .predicts = solver::form::noise,
                                   .corrector = false,
                                   .lower_order_final = lower_final};
         return run_all_but_repeated(r, noise);
     }
-    using difference = solver::dpmpp_2m::difference;
-    const solver::dpmpp_2m two{.variant = taylor ? difference::taylor : difference::midpoint,
-                               .lower_order_final = lower_final};
+    using difference = solver::difference;
+    const solver::dpm_solver two{.variant = taylor ? difference::taylor : difference::midpoint,
+                                 .lower_order_final = lower_final};
     return run_all_but_repeated(r, two);
 }
 
 outcome k_diffusion_dpmpp_2m(recorded_case& r) {
-    return run_all(r, solver::dpmpp_2m{.lower_order_final = false});
+    return run_all(r, solver::dpm_solver{.lower_order_final = false});
 }
 
 }  // namespace parity

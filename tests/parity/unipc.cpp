@@ -23,7 +23,7 @@ outcome unipc(recorded_case& r) {
     method.order = r.option("solver_order", std::size_t{2});
     method.variant =
         r.option("solver_type", "bh2") == "bh1" ? solver::unipc::bh::bh1 : solver::unipc::bh::bh2;
-    method.predicts = r.option("predict_x0", true) ? solver::unipc::form::data : solver::unipc::form::noise;
+    method.predicts = r.option("predict_x0", true) ? solver::form::data : solver::form::noise;
     method.uncorrected = r.option("disable_corrector", std::vector<std::size_t>{});
     method.lower_order_final = r.option("lower_order_final", true);
     if (!repeats_last(r.levels)) { return run_all(r, method); }
@@ -55,8 +55,8 @@ outcome official_unipc(recorded_case& r) {
     method.order = r.option("order", std::size_t{3});
     method.variant = variant == "bh1" ? solver::unipc::bh::bh1 : solver::unipc::bh::bh2;
     method.predicts = r.c.value("algorithm_type", "data_prediction") == "noise_prediction"
-                          ? solver::unipc::form::noise
-                          : solver::unipc::form::data;
+                          ? solver::form::noise
+                          : solver::form::data;
     method.lower_order_final = r.option("lower_order_final", true);
     return run_all(r, method);
 }

@@ -19,7 +19,7 @@ namespace tweedie {
 /// A plan as text: for people to read, for `diff` to compare, and for `parse_plan` to read back exactly.
 ///
 ///     tweedie plan 1
-///     solver dpmpp_2m(midpoint)
+///     solver dpm_solver(order=2, data, midpoint)
 ///     output x0_hat
 ///     level 80 1 80                                        t alpha sigma, one line per level
 ///     start

@@ -29,7 +29,7 @@ namespace tweedie::solver {
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: eta negative, NaN or above 1; levels that are not strictly denoising,
 ///           nor (for eta = 0) strictly rising in noise from sigma > 0.
-/// - choose  as the baseline, and where many cheap steps are wanted; below 20 calls `dpmpp_2m` and `unipc`
+/// - choose  as the baseline, and where many cheap steps are wanted; below 20 calls `dpm_solver` and `unipc`
 ///           are far better.
 struct ddim {
     double eta = 0.0;  ///< share of the posterior's noise; 0 to 1

@@ -110,13 +110,13 @@ TEST_CASE("folding costs no pass, and x0 is folded without a trace", "[plan][fol
     CHECK(counts(fold(solver::ddim{}.plan(vp, levels), {prediction::epsilon, vp})) ==
           counts(solver::ddim{}.plan(vp, levels)));
     // an epsilon network feeds the noise form its history without arithmetic
-    const plan noise = solver::unipc{.predicts = solver::unipc::form::noise}.plan(vp, levels);
+    const plan noise = solver::unipc{.predicts = solver::form::noise}.plan(vp, levels);
     CHECK(counts(fold(noise, {prediction::epsilon, vp})).writes + 8 < counts(noise).writes);
 }
 
 TEST_CASE("a transform of x0_hat leaves the column of x0 in the plan", "[plan][fold]") {
     const schedule::vp_linear vp;
-    const plan p = solver::dpmpp_2m{}.plan(vp, interior_levels(vp, 4));
+    const plan p = solver::dpm_solver{}.plan(vp, interior_levels(vp, 4));
     const plan kept = fold(p, {prediction::v, vp}, output_column::data_prediction);
     CHECK(kept.output == output_column::data_prediction);
     for (std::size_t k = 0; k < p.calls.size(); ++k) {

@@ -121,7 +121,7 @@ TEST_CASE("the solvers give the numbers of core_golden.json", "[reference][solve
                 grid::karras(edm, n, {.sigma_max = 5.0, .last = grid::final_level::sigma_min});
             const std::map<std::string, plan> plans = {
                 {"ddim_logsnr", solver::ddim{}.plan(edm, log_snr)},
-                {"dpmpp2m_logsnr_lof", solver::dpmpp_2m{}.plan(edm, log_snr)},
+                {"dpmpp2m_logsnr_lof", solver::dpm_solver{}.plan(edm, log_snr)},
                 {"unipc3_bh1_logsnr_lof", solver::unipc{.variant = bh::bh1}.plan(edm, log_snr)},
                 {"unipc3_bh2_logsnr_lof", solver::unipc{}.plan(edm, log_snr)},
                 {"unipc2_bh2_logsnr_lof", solver::unipc{.order = 2}.plan(edm, log_snr)},

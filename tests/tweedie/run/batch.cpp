@@ -28,7 +28,7 @@ const auto together = [](const batched_query<tensor_f>& asked) {
 
 TEST_CASE("runs that share network calls give the bits they give alone", "[run][batch][identity]") {
     const plan plans[] = {edm_plan(solver::ddim{.eta = 1.0}, 4), edm_plan(solver::heun{}, 5),
-                          edm_plan(solver::unipc{}, 9), edm_plan(solver::dpmpp_2m{}, 1)};
+                          edm_plan(solver::unipc{}, 9), edm_plan(solver::dpm_solver{}, 1)};
     const std::size_t sizes[] = {16, 16, 9, 1};
     for (const std::size_t most : {1U, 2U, 3U, 100U}) {
         std::map<std::size_t, tensor_f> alone;

@@ -58,7 +58,7 @@ TEST_CASE("sample gives what the plan's transfer says, for every host tensor", "
 
 TEST_CASE("sample takes every form of network, to the same bits", "[run][sample][identity]") {
     using tensor = std::vector<float>;
-    const plan p = edm_plan(solver::dpmpp_2m{}, 6);
+    const plan p = edm_plan(solver::dpm_solver{}, 6);
     const schedule::edm schedule;
     const exact_gaussian net;
     tensor written = start(17, p);
@@ -140,7 +140,7 @@ TEST_CASE("sample folds prediction, preconditioning and input scale into the sam
 
 TEST_CASE("sample makes the plan's network calls and no allocation after the first", "[run][sample][cost]") {
     const plan plans[] = {edm_plan(solver::ddim{}, 12), edm_plan(solver::ddim{.eta = 1.0}, 12),
-                          edm_plan(solver::heun{}, 12), edm_plan(solver::dpmpp_2m{}, 12),
+                          edm_plan(solver::heun{}, 12), edm_plan(solver::dpm_solver{}, 12),
                           edm_plan(solver::unipc{}, 12)};
     for (const plan& p : plans) {
         for (const prediction_type type : {prediction::x0, prediction::epsilon}) {
@@ -363,7 +363,7 @@ TEST_CASE("a value that is not finite is reported at every call, the last one to
     };
     for (const prediction_type type : {prediction::x0, prediction::epsilon}) {
         for (const plan& p : {edm_plan(solver::ddim{}, 4), edm_plan(solver::heun{}, 3),
-                              edm_plan(solver::dpmpp_2m{}, 4), edm_plan(solver::unipc{}, 4)}) {
+                              edm_plan(solver::dpm_solver{}, 4), edm_plan(solver::unipc{}, 4)}) {
             for (std::size_t bad = 0; bad < counts(p).network_calls; ++bad) {
                 std::size_t calls = 0;
                 const denoiser model(
@@ -427,7 +427,7 @@ TEST_CASE("an edit reaches the state of a predictor-corrector, or is refused", "
           0.5 * std::abs(plain[0] - other[0]));  // it remembers older outputs
 
     for (const plan_call& call : edm_plan(solver::unipc{}, 6).calls) { CHECK(call.editable); }
-    const plan apart = edm_plan(solver::unipc{.predicts = solver::unipc::form::noise}, 6);
+    const plan apart = edm_plan(solver::unipc{.predicts = solver::form::noise}, 6);
     std::vector<double> x = start<double>(3, apart);
     CHECK_THROWS_AS(sample(apart, model, x, hooks{.edit = [](std::vector<double>&, const level&) {}}),
                     std::invalid_argument);

@@ -29,7 +29,7 @@ tensor_f evaluate(const query<tensor_f>& asked) {
 
 TEST_CASE("a stepper gives the bits of sample, however outputs are handed over", "[run][stepper][identity]") {
     for (const plan& p : {edm_plan(solver::ddim{.eta = 0.7}, 6), edm_plan(solver::heun{}, 6),
-                          edm_plan(solver::dpmpp_2m{}, 6), edm_plan(solver::unipc{}, 9)}) {
+                          edm_plan(solver::dpm_solver{}, 6), edm_plan(solver::unipc{}, 9)}) {
         const tensor_f x_start = start(37, p);
         const auto model = exact_model();
         tensor_f x = x_start;

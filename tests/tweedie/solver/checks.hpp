@@ -91,20 +91,19 @@ inline std::vector<named_solver> all_solvers() {
         as_named("ddim eta 1", s::ddim{.eta = 1.0}),
         as_named("euler", s::euler{}),
         as_named("heun", s::heun{}),
-        as_named("dpmpp_2m", s::dpmpp_2m{}),
-        as_named("dpmpp_2m taylor", s::dpmpp_2m{.variant = s::dpmpp_2m::difference::taylor}),
-        as_named("dpmpp_2m full", s::dpmpp_2m{.lower_order_final = false})};
+        as_named("dpm_solver", s::dpm_solver{}),
+        as_named("dpm_solver taylor", s::dpm_solver{.variant = s::difference::taylor}),
+        as_named("dpm_solver full", s::dpm_solver{.lower_order_final = false})};
     for (const std::size_t order : {1U, 2U, 3U, 4U, 8U}) {
         for (const auto b : {s::unipc::bh::bh1, s::unipc::bh::bh2}) {
-            for (const auto form : {s::unipc::form::data, s::unipc::form::noise}) {
+            for (const auto form : {s::form::data, s::form::noise}) {
                 for (const int lower : {0, 1}) {
                     const s::unipc method{
                         .order = order, .variant = b, .predicts = form, .lower_order_final = lower == 1};
-                    out.push_back(as_named("unipc " + std::to_string(order) +
-                                               (b == s::unipc::bh::bh1 ? " bh1" : " bh2") +
-                                               (form == s::unipc::form::data ? " data" : " noise") +
-                                               (lower == 1 ? " lower" : ""),
-                                           method));
+                    out.push_back(as_named(
+                        "unipc " + std::to_string(order) + (b == s::unipc::bh::bh1 ? " bh1" : " bh2") +
+                            (form == s::form::data ? " data" : " noise") + (lower == 1 ? " lower" : ""),
+                        method));
                 }
             }
         }

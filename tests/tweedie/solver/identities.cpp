@@ -11,7 +11,7 @@ using namespace tweedie;
 namespace {
 
 using bh = solver::unipc::bh;
-using form = solver::unipc::form;
+using form = solver::form;
 
 constexpr double same = 1e-13;  // the same coefficients by another formula
 
@@ -29,13 +29,13 @@ TEST_CASE("one heun step to sigma = 0 is one euler step, and both land on the da
     }
 }
 
-TEST_CASE("the first step of dpmpp_2m is ddim", "[solver][dpmpp_2m][identity]") {
+TEST_CASE("the first step of dpm_solver is ddim", "[solver][dpm_solver][identity]") {
     for (const named_schedule& s : all_schedules()) {
         INFO(s.name);
-        check_same_passes(solver::dpmpp_2m{}.plan(s.schedule, interior_levels(s.schedule, 1)),
+        check_same_passes(solver::dpm_solver{}.plan(s.schedule, interior_levels(s.schedule, 1)),
                           solver::ddim{}.plan(s.schedule, interior_levels(s.schedule, 1)), same);
         const levels_t levels = interior_levels(s.schedule, 6);
-        const plan two = solver::dpmpp_2m{}.plan(s.schedule, levels);
+        const plan two = solver::dpm_solver{}.plan(s.schedule, levels);
         const plan one = solver::ddim{}.plan(s.schedule, levels);
         std::vector<double> states_two;
         std::vector<double> states_one;
@@ -106,12 +106,12 @@ TEST_CASE("unipc of order 1 without corrector is ddim, in data and in noise pred
     }
 }
 
-TEST_CASE("UniP-2 with bh2 is the midpoint form of dpmpp_2m", "[solver][unipc][dpmpp_2m][identity]") {
+TEST_CASE("UniP-2 with bh2 is the midpoint form of dpm_solver", "[solver][unipc][dpm_solver][identity]") {
     for (const named_schedule& s : all_schedules()) {
         INFO(s.name);
         const levels_t levels = interior_levels(s.schedule, 8);
         for (const bool lower : {false, true}) {
-            const plan two = solver::dpmpp_2m{.lower_order_final = lower}.plan(s.schedule, levels);
+            const plan two = solver::dpm_solver{.lower_order_final = lower}.plan(s.schedule, levels);
             const plan uni = solver::unipc{.order = 2, .corrector = false, .lower_order_final = lower}.plan(
                 s.schedule, levels);
             check_same_passes(uni, two, same);

@@ -50,20 +50,14 @@ TEST_CASE("every solver plans every schedule at 1, 2, 3 and 7 steps, to zero and
                         INFO(solver.name << " on " << s.name << ", " << levels.size() - 1
                                          << " steps, to sigma " << levels.back().sigma);
                         const bool pure_noise = levels.front().alpha == 0.0;
-                        // what cannot be: epsilon says nothing at alpha = 0, and the time of a zero-SNR table
-                        // is infinitely steep there
-                        const bool no_epsilon = pure_noise && contains(solver.name, "noise");
+                        // what cannot be: the time of a zero-SNR table is infinitely steep at alpha = 0
                         const bool steep = pure_noise && contains(s.name, "zero") &&
                                            (solver.name == "euler" || solver.name == "heun") &&
                                            levels[1].sigma > 0.0;
-                        if (no_epsilon || steep) {
+                        if (steep) {
                             const std::string message =
                                 refusal([&] { static_cast<void>(solver.plan(s.schedule, levels)); });
-                            CHECK(contains(
-                                message,
-                                no_epsilon
-                                    ? "unipc: noise prediction is not defined from pure noise (alpha = 0)"
-                                    : "weights must be finite"));
+                            CHECK(contains(message, "weights must be finite"));
                             ++refused;
                             continue;
                         }
@@ -75,7 +69,7 @@ TEST_CASE("every solver plans every schedule at 1, 2, 3 and 7 steps, to zero and
         }
     }
     CHECK(plans > 4000);
-    CHECK(refused > 100);
+    CHECK(refused > 10);
 }
 
 TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
@@ -96,11 +90,11 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
         // two calls: x and half from x, then x from half and x
         CHECK(counts(solver::heun{}.plan(vp, noisy)) == plan_counts{2 * n, 0, 2, 5 * n, 3 * n});
         CHECK(counts(solver::heun{}.plan(vp, clean)).network_calls == 2 * n - 1);
-        const plan_counts two = counts(solver::dpmpp_2m{}.plan(vp, noisy));
+        const plan_counts two = counts(solver::dpm_solver{}.plan(vp, noisy));
         CHECK(two.network_calls == n);
         // the last step reads no history, so two steps hold one tensor with lower_order_final
         CHECK(two.live_tensors == (n > 2 ? 2 : 1));
-        CHECK(counts(solver::dpmpp_2m{.lower_order_final = false}.plan(vp, noisy)).live_tensors ==
+        CHECK(counts(solver::dpm_solver{.lower_order_final = false}.plan(vp, noisy)).live_tensors ==
               (n > 1 ? 2 : 1));
 
         for (std::size_t order = 1; order <= 8; ++order) {
@@ -113,7 +107,7 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
             CHECK(without.network_calls == n);
             CHECK(without.live_tensors <= order);
             CHECK(counts(solver::unipc{.order = order}.plan(vp, clean)).network_calls == n);
-            const solver::unipc noise{.order = order, .predicts = solver::unipc::form::noise};
+            const solver::unipc noise{.order = order, .predicts = solver::form::noise};
             CHECK(counts(noise.plan(vp, noisy)).live_tensors <= order + 2);
             CHECK(counts(noise.plan(vp, clean)).network_calls == n);
         }
@@ -121,9 +115,9 @@ TEST_CASE("a plan costs what its solver declares", "[solver][cost]") {
     const levels_t twenty = grid::karras(vp, 20);
     CHECK(counts(solver::unipc{.order = 3}.plan(vp, twenty)).live_tensors == 4);
     CHECK(counts(solver::unipc{.order = 2}.plan(vp, twenty)).live_tensors == 3);
-    // in the middle: dpmpp_2m reads x, x0_hat and the one before, writes x and x0_hat (which is moved, not
+    // in the middle: dpm_solver reads x, x0_hat and the one before, writes x and x0_hat (which is moved, not
     // copied)
-    const plan long_one = solver::dpmpp_2m{}.plan(vp, twenty);
+    const plan long_one = solver::dpm_solver{}.plan(vp, twenty);
     const plan_pass& middle = long_one.calls[10].then;
     REQUIRE(middle.rows.size() == 2);
     CHECK(middle.rows[0].weights.size() == 3);
@@ -165,7 +159,7 @@ TEST_CASE("solvers refuse options out of range and levels that cannot be walked"
         {"ddim", as_named("", solver::ddim{})},
         {"euler", as_named("", solver::euler{})},
         {"heun", as_named("", solver::heun{})},
-        {"dpmpp_2m", as_named("", solver::dpmpp_2m{})},
+        {"dpm_solver", as_named("", solver::dpm_solver{})},
         {"unipc", as_named("", solver::unipc{})}};
     for (const auto& [name, solver] : one_each) {
         for (const bad& l : bads) {

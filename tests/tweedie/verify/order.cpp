@@ -77,9 +77,9 @@ void check_orders(const Problem& problem) {
     check("euler", solver::euler{}, 1.0);
     check("ddim", solver::ddim{}, 1.0);
     check("heun", solver::heun{}, 2.0);
-    check("2m", solver::dpmpp_2m{.lower_order_final = false}, 2.0);
-    check("2m taylor",
-          solver::dpmpp_2m{.variant = solver::dpmpp_2m::difference::taylor, .lower_order_final = false}, 2.0);
+    check("2m", solver::dpm_solver{.lower_order_final = false}, 2.0);
+    check("2m taylor", solver::dpm_solver{.variant = solver::difference::taylor, .lower_order_final = false},
+          2.0);
     check("unipc-2 without corrector",
           solver::unipc{.order = 2, .corrector = false, .lower_order_final = false}, 2.0);
     check("unipc-2", solver::unipc{.order = 2, .lower_order_final = false}, 3.0);
@@ -173,7 +173,7 @@ TEST_CASE("a planted mistake shows as a wrong order", "[verify][order]") {
 
 TEST_CASE("lower_order_final costs the order it says", "[verify][order]") {
     const problem_on problem(schedule::vp_linear{}, spacing::log_snr, 80.0, 0.01);
-    CHECK_THAT(problem.order(solver::dpmpp_2m{}).order,
+    CHECK_THAT(problem.order(solver::dpm_solver{}).order,
                WithinAbs(2.0, 0.1));  // one step of first order: h^2 in all
     CHECK(problem.order(solver::unipc{}).order < 3.0);
 }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/grid/levels.hpp>
+#include <tweedie/plan/exponential.hpp>
+#include <tweedie/plan/linear_form.hpp>
+#include <tweedie/plan/plan.hpp>
+#include <tweedie/plan/writer.hpp>
+#include <tweedie/schedule/concept.hpp>
+#include <tweedie/solver/exponential_step.hpp>
+#include <tweedie/solver/single_step.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tweedie::solver {
+
+/// Where the inner nodes of single steps lie.
+enum class inner_nodes {
+    levels,  ///< at the levels given: one network call per level, a step of order k goes over k intervals
+    own,  ///< inside the intervals given, at r1 and r2 in half-log-SNR: a step of order k per interval, k calls
+};
+
+/// DPM-Solver-1, -2, -3 and DPM-Solver++(1S, 2S, 3S): single-step exponential integrators.
+///
+/// The step is `single_step`. With `inner_nodes::levels` the levels are one per network call, as for every
+/// multistep method, and consecutive ones are the nodes of a step: of `calls` of them, order 3 makes steps of
+/// orders
+///
+///     3, ..., 3, 2, 1  (calls = 3n)        3, ..., 3, 1  (3n + 1)        3, ..., 3, 2  (3n + 2)
+///
+/// and order 2 makes 2, ..., 2, 1, 1 (even) or 2, ..., 2, 1 (odd), with `lower_order_final`; without it steps of
+/// full order, and one of lower order for what is left. The last call of a run to sigma = 0 makes a step of its
+/// own. Source: Lu et al. 2022, arXiv:2206.00927, algorithms 1 and 2 and section 3.4 (DPM-Solver-fast); the
+/// sequence of order 2 as diffusers has it. `variant = taylor` and `inner = midpoint` are the other forms of the
+/// authors' code and of diffusers.
+///
+/// The published variants: `singlestep_fixed` is `lower_order_final = false` with a number of calls divisible by
+/// the order. k-diffusion's dpm_fast (n calls) makes its steps of equal length in half-log-SNR:
+///
+///     const auto orders = dpm_solver_singlestep::order_list(n, 3);
+///     dpm_solver_singlestep{.predicts = form::noise, .nodes = inner_nodes::own, .orders = orders}
+///         .plan(schedule, grid::log_snr(schedule, orders.size(), {.last = final_level::sigma_min}));
+///
+/// - order   `order` in half-log-SNR; `midpoint` of order 3 where its second node tends to 2/3 of the step (it
+///           does on every smooth grid). A step to sigma = 0 or from alpha = 0 is of first order.
+/// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders. 2
+///           live tensors for order 2, 3 for order 3.
+/// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that do
+///           not fit the levels or lie outside [1, 3]; levels that are not strictly denoising.
+/// - choose  where a step must not look back: under edits of the state and strong guidance that make the
+///           history stale. At equal calls `dpm_solver` and `unipc` are more accurate.
+struct dpm_solver_singlestep {
+    std::size_t order = 3;                      ///< 1 to 3
+    form predicts = form::data;                 ///< data: DPM-Solver++; noise: DPM-Solver
+    difference variant = difference::midpoint;  ///< how the last stage weights the differences
+    bool lower_order_final = true;              ///< the run ends with steps of lower order
+    inner_nodes nodes = inner_nodes::levels;    ///< where the inner nodes lie
+    std::vector<std::size_t> orders = {};   ///< order of each step; empty: as above (`own`: all of `order`)
+    difference inner = difference::taylor;  ///< how the middle stage of order 3 weights the difference
+    double r1 = 0.0;                        ///< `own`: first inner node; 0: 1/2 (order 2), 1/3 (order 3)
+    double r2 = 0.0;                        ///< `own`: second inner node; 0: 2/3
+
+    /// The orders of the steps that spend `calls` network calls.
+    [[nodiscard]] static std::vector<std::size_t> order_list(std::size_t calls, std::size_t order,
+                                                             bool lower_order_final = true) {
+        require_order(order);
+        std::vector<std::size_t> out(calls / order, order);
+        if (calls % order > 0) { out.push_back(calls % order); }
+        if (lower_order_final && order > 1 && calls % order == 0 && calls > 0) {
+            // the last step is taken in two
+            out.back() = order - 1;
+            out.push_back(1);
+        }
+        return out;
+    }
+
+    [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
+        require_order(order);
+        require_levels(levels, "dpm_solver_singlestep");
+        const std::vector<std::size_t> steps = orders_on(levels);
+        plan_writer p(describe(), levels);
+        plan_variable x = p.state();
+        std::size_t i = 0;
+        for (const std::size_t k : steps) {
+            const std::size_t end = nodes == inner_nodes::levels ? i + k : i + 1;
+            const level s = p.step(i).s;
+            const level t = levels[end];
+            const linear_form m = evaluate(p, x, s, predicts);
+            const single_step_options options{
+                .order = k, .predicts = predicts, .variant = variant, .inner = inner, .r1 = r1, .r2 = r2};
+            x = nodes == inner_nodes::levels
+                    ? single_step(p, x, m, s, levels.subspan(i + 1, k - 1), t, options)
+                    : single_step(p, schedule, x, m, s, t, options);
+            i = end;
+        }
+        return p.finish(x);
+    }
+
+private:
+    static void require_order(std::size_t order) {
+        if (!(order >= 1 && order <= 3)) {
+            throw std::invalid_argument("dpm_solver_singlestep: order must lie in [1, 3]");
+        }
+    }
+
+    [[nodiscard]] std::vector<std::size_t> orders_on(std::span<const level> levels) const {
+        const std::size_t intervals = levels.size() - 1;
+        const bool own = nodes == inner_nodes::own;
+        if (!orders.empty()) {
+            std::size_t total = 0;
+            for (const std::size_t k : orders) {
+                require_order(k);
+                total += own ? 1 : k;
+            }
+            if (total != intervals) {
+                throw std::invalid_argument(
+                    own ? "dpm_solver_singlestep: orders must be as many as the steps of the levels"
+                        : "dpm_solver_singlestep: orders must sum to the steps of the levels");
+            }
+        }
+        std::vector<std::size_t> out = orders;
+        if (own) {
+            if (out.empty()) { out.assign(intervals, order); }
+            return out;
+        }
+        // steps from pure noise and to sigma = 0 are of first order, over one interval
+        const bool noise = levels.front().alpha == 0.0;
+        if (out.empty()) {
+            const std::size_t calls = intervals - (noise && intervals > 1 ? 1 : 0);
+            out = order_list(calls, order, lower_order_final);
+            if (calls < intervals) { out.insert(out.begin(), 1); }
+        } else if (noise && out.front() > 1) {
+            out.front() -= 1;
+            out.insert(out.begin(), 1);
+        }
+        if (levels.back().sigma == 0.0 && out.back() > 1) {
+            out.back() -= 1;
+            out.push_back(1);
+        }
+        return out;
+    }
+
+    [[nodiscard]] std::string describe() const {
+        std::string text = "dpm_solver_singlestep(order=" + std::to_string(order);
+        text += predicts == form::data ? ", data" : ", noise";
+        text += variant == difference::midpoint ? ", midpoint" : ", taylor";
+        if (inner == difference::midpoint) { text += ", inner midpoint"; }
+        if (!lower_order_final) { text += ", full order to the end"; }
+        if (nodes == inner_nodes::own) { text += ", own nodes"; }
+        for (std::size_t k = 0; k < orders.size(); ++k) {
+            text += (k == 0 ? ", orders " : " ") + std::to_string(orders[k]);
+        }
+        return text + ")";
+    }
+};
+
+}  // namespace tweedie::solver
