@@ -31,6 +31,7 @@
 #include <tweedie/run/sample.hpp>
 #include <tweedie/run/start.hpp>
 #include <tweedie/run/stepper.hpp>
+#include <tweedie/run/threshold.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/schedule/discrete.hpp>
 #include <tweedie/schedule/edm.hpp>

@@ -123,6 +123,12 @@ template <class T>
 concept mappable_tensor =
     tensor<T> && requires(T& out, const detail::any_element_function& f) { tensor_traits<T>::map(out, f); };
 
+/// A tensor whose elements lie one after the other in CPU memory: `data(x)` points to the first.
+template <class T>
+concept contiguous_tensor = tensor<T> && requires(T& x) {
+    { tensor_traits<T>::data(x) } -> std::same_as<scalar_t<T>*>;
+};
+
 /// A view of somebody else's elements that the library reads once and writes once; it works on an
 /// `owned_t<View>`.
 template <class View>
