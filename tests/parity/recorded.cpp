@@ -3,9 +3,11 @@
 
 #include <tweedie/run/program.hpp>
 #include <tweedie/run/stepper.hpp>
+#include <tweedie/run/threshold.hpp>
 #include <tweedie/schedule/edm.hpp>
 #include <tweedie/schedule/flow.hpp>
 #include <tweedie/schedule/trig.hpp>
+#include <tweedie/schedule/vp.hpp>
 #include <tweedie/tensor/host.hpp>
 
 #include <algorithm>
@@ -207,13 +209,18 @@ std::vector<level> listed_levels(const json& c, const std::string& method, space
     return out;
 }
 
+/// The standard deviation of the data an EDM class assumes.
+double sigma_data_of(const json& c, const std::string& method) {
+    return c["config"].value("sigma_data", method == "CosineDPMSolverMultistepScheduler" ? 1.0 : 0.5);
+}
+
 /// What the recorded network returns, in our words.
 convention convention_of(const json& c, const std::string& method, space s) {
     if (method.starts_with("official_")) {
         return {s == space::ve ? prediction::x0 : prediction::epsilon, schedule_of(s)};
     }
     const std::string name = c["model"]["prediction"];
-    if (is_edm(method)) { return {prediction::edm(c["config"].value("sigma_data", 0.5)), schedule::edm{}}; }
+    if (is_edm(method)) { return {prediction::edm(sigma_data_of(c, method)), schedule::edm{}}; }
     // VE classes feed x / sqrt(1 + sigma^2) to a network trained on VP; a recorded epsilon network is the same on
     // both.
     const bool on_vp = s == space::ve && (name != "epsilon" || c["model"]["kind"] == "dummy");
@@ -248,7 +255,7 @@ network_law network_of(const json& c, const mixture& data, const std::string& me
     }
     const std::string name = c["model"]["prediction"];
     if (is_edm(method)) {
-        const double d = c["config"].value("sigma_data", 0.5);
+        const double d = sigma_data_of(c, method);
         return [=, &data](const vec& input, const network_level& at) {
             const double total = at.sigma * at.sigma + d * d;
             vec x = input;  // c_in x
@@ -341,6 +348,32 @@ schedule::discrete table_of(const json& recorded) {
 bool repeats_last(const std::vector<level>& levels) {
     const std::size_t n = levels.size();
     return n > 2 && std::abs(levels[n - 1].sigma - levels[n - 2].sigma) < 1e-12 * levels[n - 1].sigma;
+}
+
+void replace_repeated(std::vector<level>& levels, space s) {
+    const bool rising = levels[1].half_log_snr() < levels[0].half_log_snr();
+    level& last = levels.back();
+    last = rising ? level_of(s, 2.0 * last.sigma / last.alpha) : level_of(s, 1.0, 0.0);
+}
+
+level official_end(const recorded_case& r) {
+    const double t = r.option("t_end", 1e-3);
+    const std::string kind = r.c["schedule"];
+    const auto on = [&](const auto& schedule, double time) {
+        const level l = at(schedule, time);
+        return level_of(space::vp, l.alpha, l.sigma);
+    };
+    if (kind == "vp_continuous") { return on(schedule::vp_linear{}, t); }
+    if (kind == "cosine") { return on(schedule::vp_cosine{}, t); }
+    if (kind == "scaled_linear") { return on(schedule::discrete::scaled_linear(), t * 1000.0 - 1.0); }
+    if (kind == "linear") { return on(schedule::discrete::linear(), t * 1000.0 - 1.0); }
+    throw std::invalid_argument("unknown schedule " + kind);
+}
+
+void add_thresholding(recorded_case& r) {
+    if (!r.option("thresholding", false)) { return; }
+    r.setup.transform = dynamic_threshold{.ratio = r.option("dynamic_thresholding_ratio", 0.995),
+                                          .max = r.option("sample_max_value", 1.0)};
 }
 
 double compare(const recorded_case& r, const trajectory& t, extent how_much) {

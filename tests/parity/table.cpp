@@ -19,6 +19,14 @@ outcome unipc(recorded_case& r);
 outcome official_unipc(recorded_case& r);
 // edm.cpp
 outcome official_edm(recorded_case& r);
+// sde.cpp
+outcome sde_dpm_multistep(recorded_case& r);
+outcome diffusers_dpmpp_sde(recorded_case& r);
+outcome k_diffusion_dpmpp_sde(recorded_case& r);
+outcome k_diffusion_dpmpp_2m_sde(recorded_case& r);
+outcome k_diffusion_dpmpp_3m_sde(recorded_case& r);
+outcome sa_solver(recorded_case& r);
+outcome official_sa_solver(recorded_case& r);
 
 const std::vector<entry>& table() {
     static const std::vector<entry> entries = {
@@ -41,6 +49,14 @@ const std::vector<entry>& table() {
         {"official_unipc", official_unipc},
 
         {"official_edm", official_edm},
+
+        {"CosineDPMSolverMultistepScheduler", sde_dpm_multistep},
+        {"DPMSolverSDEScheduler", diffusers_dpmpp_sde},
+        {"official_k_diffusion/sample_dpmpp_sde", k_diffusion_dpmpp_sde},
+        {"official_k_diffusion/sample_dpmpp_2m_sde", k_diffusion_dpmpp_2m_sde},
+        {"official_k_diffusion/sample_dpmpp_3m_sde", k_diffusion_dpmpp_3m_sde},
+        {"SASolverScheduler", sa_solver},
+        {"official_sa_solver", official_sa_solver},
     };
     return entries;
 }

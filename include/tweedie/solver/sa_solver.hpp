@@ -48,15 +48,15 @@ struct sa_solver {
         pece,  ///< the network is asked again at the corrected state
     };
 
-    std::size_t order = 2;                  ///< nodes of the predictor; 1 to 4
-    std::size_t corrector = 2;              ///< nodes of the corrector, the new one among them; 0 (none) to 4
-    tau_profile tau = 1.0;                  ///< stochasticity
-    form predicts = form::data;             ///< which prediction is interpolated
-    evaluation evaluate = evaluation::pec;  ///< what the history holds
-    bool few_steps = false;         ///< appendix D's weights where two nodes are used (data prediction)
-    bool lower_order_final = true;  ///< the last steps use fewer nodes
-    bool correct_last = false;      ///< one more call to correct the end, where sigma > 0
-    double s_noise = 1.0;           ///< factor on the noise; 1 keeps the law
+    std::size_t order = 2;              ///< nodes of the predictor; 1 to 4
+    std::size_t corrector = 2;          ///< nodes of the corrector, the new one among them; 0 (none) to 4
+    tau_profile tau = 1.0;              ///< stochasticity
+    form predicts = form::data;         ///< which prediction is interpolated
+    evaluation mode = evaluation::pec;  ///< what the history holds
+    bool few_steps = false;             ///< appendix D's weights where two nodes are used (data prediction)
+    bool lower_order_final = true;      ///< the last steps use fewer nodes
+    bool correct_last = false;          ///< one more call to correct the end, where sigma > 0
+    double s_noise = 1.0;               ///< factor on the noise; 1 keeps the law
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 4)) {
@@ -78,10 +78,10 @@ struct sa_solver {
         std::size_t correct_with = 0;  // nodes of the correction of the step before; 0: it is not corrected
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
-            linear_form ahead = predict(p, predicted, s);
+            linear_form ahead = evaluate(p, predicted, s, predicts);
             if (correct_with > 0) {
                 x = base + drift(i - 1, levels[i - 1], s, corrector_nodes(levels, i, ahead, m, correct_with));
-                if (evaluate == evaluation::pece) { ahead = predict(p, x, s); }
+                if (mode == evaluation::pece) { ahead = evaluate(p, x, s, predicts); }
             } else {
                 x = predicted;
             }
@@ -109,7 +109,7 @@ struct sa_solver {
         }
         const level& last = levels.back();
         if (correct_last && correct_with > 0) {
-            const linear_form ahead = predict(p, predicted, last);
+            const linear_form ahead = evaluate(p, predicted, last, predicts);
             x = base + drift(p.steps() - 1, levels[p.steps() - 1], last,
                              corrector_nodes(levels, p.steps(), ahead, m, correct_with));
             return p.finish(x);
@@ -118,12 +118,6 @@ struct sa_solver {
     }
 
 private:
-    /// The prediction that is interpolated; at pure noise, where eps_hat is x itself, the data prediction.
-    [[nodiscard]] linear_form predict(plan_writer& p, const linear_form& x, const level& at) const {
-        return predicts == form::data || at.alpha == 0.0 ? p.data_prediction(x, at)
-                                                         : p.noise_prediction(x, at);
-    }
-
     [[nodiscard]] linear_form end_step(plan_writer& p, const linear_form& x, std::size_t i, const level& s,
                                        const level& t, const linear_form& x0) const {
         const std::vector<tau_piece> pieces = tau.pieces(i, s, t);
@@ -169,7 +163,7 @@ private:
         std::string text = "sa_solver(order=" + std::to_string(order);
         text += ", corrector=" + std::to_string(corrector) + ", tau=" + tau.describe();
         text += predicts == form::data ? ", data" : ", noise";
-        if (evaluate == evaluation::pece) { text += ", PECE"; }
+        if (mode == evaluation::pece) { text += ", PECE"; }
         if (few_steps) { text += ", few steps"; }
         if (!lower_order_final) { text += ", full order to the end"; }
         if (correct_last) { text += ", end corrected"; }

@@ -9,6 +9,7 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/exponential_step.hpp>
+#include <tweedie/solver/single_step.hpp>
 #include <tweedie/solver/start.hpp>
 #include <tweedie/solver/step_noise.hpp>
 
@@ -49,7 +50,6 @@ namespace tweedie::solver {
 ///           formula of an order or prediction where there is none; levels that are not strictly denoising.
 /// - choose  order 2 for 15 to 50 calls where the SDE's self-correction is wanted; `sa_solver` corrects for free.
 struct sde_dpm_solver {
-    enum class difference { midpoint, taylor };
     enum class peer {
         none,         ///< the third order as derived
         k_diffusion,  ///< half the second difference: sample_dpmpp_3m_sde
@@ -75,29 +75,18 @@ struct sde_dpm_solver {
         const double tau = std::sqrt(eta);
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
-            if (s.alpha == 0.0 || t.sigma == 0.0) {
-                // only the data prediction has a limit at these ends, and only one value of it
-                const linear_form x0 = p.data_prediction(x, s);
-                const exponential_node end{s.half_log_snr(), x0};
-                x = exponential_step(x, s, t, std::span(&end, 1), form::data, tau);
-                step_noise noise(p, s, form::data, tau, s_noise);
-                x = x + noise.at(t);
-                continue;
-            }
-            m.push(predict(p, x, s));
-            std::size_t usable = std::min(order, m.size());
-            if (lower_order_final) { usable = std::min(usable, p.steps() - i); }
-            if (euler_at_final && i + 1 == p.steps()) { usable = 1; }
-            std::vector<exponential_node> nodes;
-            for (std::size_t age = 0; age < usable; ++age) {
-                nodes.push_back({levels[i - age].half_log_snr(), m[age]});
-            }
-            step_noise noise(p, s, predicts, tau, s_noise);
-            if (start == solver::start::single_step && m.size() == 1 && order > 1) {
+            m.push(evaluate(p, x, s, predicts));
+            std::size_t wanted = order;
+            if (lower_order_final) { wanted = std::min(wanted, p.steps() - i); }
+            if (t.sigma == 0.0 || (euler_at_final && i + 1 == p.steps())) { wanted = 1; }
+            const std::vector<exponential_node> nodes =
+                history_nodes(m, levels, i, 0, std::min(wanted, m.size()));
+            step_noise noise(p, s, form_at(s, predicts), tau, s_noise);
+            if (std::isfinite(log_snr_step(s, t)) && starting_order(start, nodes.size(), wanted) > 0) {
                 first_step(p, schedule, x, s, t, m, noise);
-                continue;
+            } else {
+                x = update(x, s, t, nodes) + noise.at(t);
             }
-            x = update(x, s, t, nodes) + noise.at(t);
         }
         return p.finish(x);
     }
@@ -119,10 +108,6 @@ private:
         }
     }
 
-    [[nodiscard]] linear_form predict(plan_writer& p, const linear_form& x, const level& at) const {
-        return predicts == form::data ? p.data_prediction(x, at) : p.noise_prediction(x, at);
-    }
-
     /// A single step of second order, whose history is the start's own prediction alone.
     void first_step(plan_writer& p, const any_schedule& schedule, plan_variable& x, const level& s,
                     const level& t, const plan_history& m, step_noise& noise) const {
@@ -132,28 +117,23 @@ private:
         x_s = x;
         const exponential_node known{s.half_log_snr(), m[0]};
         x = exponential_step(x, s, u, std::span(&known, 1), predicts, tau) + noise.at(u);
-        const linear_form m_u = predict(p, x, u);
+        const linear_form m_u = evaluate(p, x, u, predicts);
         const std::array<exponential_node, 2> nodes = {exponential_node{s.half_log_snr(), m[0]},
                                                        exponential_node{u.half_log_snr(), m_u}};
-        x = exponential_step(x_s, s, t, nodes, predicts, tau) + noise.at(t);
+        x = exponential_step(x_s, s, t, nodes, predicts, variant, tau) + noise.at(t);
     }
 
     [[nodiscard]] linear_form update(const linear_form& x, const level& s, const level& t,
                                      const std::vector<exponential_node>& nodes) const {
         const double tau = std::sqrt(eta);
-        const bool midpoint = nodes.size() == 2 && variant == difference::midpoint;
-        if (!midpoint && !(nodes.size() == 3 && peer_formula != peer::none)) {
-            return exponential_step(x, s, t, nodes, predicts, tau);
+        const form f = form_at(s, predicts);
+        if (nodes.size() < 3 || peer_formula == peer::none) {
+            return exponential_step(x, s, t, nodes, f, variant, tau);
         }
-        const linear_form base = exponential_step(x, s, t, std::span(nodes).first(1), predicts, tau);
+        const linear_form base = exponential_step(x, s, t, std::span(nodes).first(1), f, tau);
         const double h = log_snr_step(s, t);
         const double r0 = (nodes[0].half_log_snr - nodes[1].half_log_snr) / h;
         const linear_form d0 = (nodes[0].value - nodes[1].value) / r0;
-        if (midpoint) {
-            const double all = predicts == form::data ? -t.alpha * std::expm1(-(1.0 + eta) * h)
-                                                      : -t.sigma * (1.0 + eta) * std::expm1(h);
-            return base + all / 2.0 * d0;
-        }
         const double z = (1.0 + eta) * h;
         const double r1 = (nodes[1].half_log_snr - nodes[2].half_log_snr) / h;
         const linear_form d1 = (nodes[1].value - nodes[2].value) / r1;

@@ -32,25 +32,28 @@ namespace tweedie::solver {
 ///               x_v = a x_s + int of the line through D_0, D_u + noise(v)
 ///               x_t = a x_s + int of the line through D_0, D_v + noise(t)
 ///
+/// These are `midpoint`; with `taylor` the end of SEEDS-2 is the integral of the line, that of SEEDS-3 of the
+/// parabola through all.
+///
 /// In noise prediction and tau = 1 SEEDS-1 is `x_t = alpha_t/alpha_s x_s - 2 sigma_t (e^h - 1) eps + sigma_t
 /// sqrt(e^(2h) - 1) z`. Source: Gonzalez et al. 2023, arXiv:2305.14267 (VP, noise prediction, tau = 1). Here for
 /// any schedule, either prediction and any stochasticity; tau = 0 gives DPM-Solver-1, -2 and -3, single-step.
 /// - order   of the drift: `order` in half-log-SNR. On Gaussian data the mean converges with `order`; the
 ///           variance with order 1 for SEEDS-1 and 2 for SEEDS-2 and -3 (three stages on one path cannot match
 ///           the covariances of the third order).
-/// - cost    `order` network calls per step, 1 on a step to sigma = 0 or from alpha = 0; `order` draws. 2 live
-///           tensors, 3 for SEEDS-3.
+/// - cost    `order` network calls per step, 1 on a step to sigma = 0 or from alpha = 0; `order` draws. .
 /// - random  `order` draws per step when tau > 0.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; tau or s_noise negative, NaN or infinite; r outside
 ///           (0, 1]; levels that are not strictly denoising.
 /// - choose  many calls and the law of the SDE wanted; below 30 calls the multistep `sde_dpm_solver` is better
 ///           for the same cost.
 struct seeds {
-    std::size_t order = 2;       ///< 1 to 3
-    form predicts = form::data;  ///< what is interpolated; the paper's VP form is noise
-    double tau = 1.0;            ///< stochasticity; 0 is the ODE, 1 the reverse-time SDE
-    double s_noise = 1.0;        ///< factor on the noise; 1 keeps the law
-    double r = 0.5;              ///< where SEEDS-2 has its stage; (0, 1]
+    std::size_t order = 2;                      ///< 1 to 3
+    form predicts = form::data;                 ///< what is interpolated; the paper's VP form is noise
+    double tau = 1.0;                           ///< stochasticity; 0 is the ODE, 1 the reverse-time SDE
+    double s_noise = 1.0;                       ///< factor on the noise; 1 keeps the law
+    double r = 0.5;                             ///< where SEEDS-2 has its stage; (0, 1]
+    difference variant = difference::midpoint;  ///< how the last stage weights the differences
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 3)) { throw std::invalid_argument("seeds: order must lie in [1, 3]"); }
@@ -64,49 +67,43 @@ struct seeds {
         require_levels(levels, "seeds");
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
-        plan_variable start = p.variable("x_s");
-        plan_variable d0 = p.variable(predicts == form::data ? "x0_hat" : "eps_hat");
+        plan_variable x_s = p.variable("x_s");
+        plan_variable m0 = p.variable("m0");
+        plan_variable m1 = p.variable("m1");
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
-            if (t.sigma == 0.0) {
-                x = t.alpha * p.data_prediction(x, s);
-                continue;
-            }
-            // at pure noise only the data prediction has a limit, and lambda_s + r h is no level
-            const bool pure_noise = s.alpha == 0.0;
-            const form used = pure_noise ? form::data : predicts;
-            step_noise noise(p, s, used, tau, s_noise);
-            const auto predict = [&](const level& at) {
-                return used == form::data ? p.data_prediction(x, at) : p.noise_prediction(x, at);
+            const form f = form_at(s, predicts);
+            step_noise noise(p, s, f, tau, s_noise);
+            const auto node = [](const level& at, const linear_form& value) {
+                return exponential_node{at.half_log_snr(), value};
             };
-            const linear_form m0 = predict(s);
-            start = x;
-            d0 = m0;
-            const auto step = [&](const level& to, std::span<const exponential_node> nodes) {
-                return exponential_step(start, s, to, nodes, used, tau) + noise.at(to);
+            const auto step = [&, &s = s](const level& to, std::span<const exponential_node> nodes,
+                                          difference how) {
+                return exponential_step(x_s, s, to, nodes, f, how, tau) + noise.at(to);
             };
-            const double lambda = s.half_log_snr();
+            m0 = evaluate(p, x, s, predicts);
+            x_s = x;
             const double h = log_snr_step(s, t);
-            const auto first = [&] { return std::array{exponential_node{lambda, d0}}; };
-            if (pure_noise || order == 1) {
-                x = step(t, first());
+            if (order == 1 || !std::isfinite(h)) {  // at an infinite end there is no level between
+                x = step(t, std::array{node(s, m0)}, variant);
                 continue;
             }
-            const double to_u = order == 2 ? r : 1.0 / 3.0;
-            const level u = to_u == 1.0 ? t : at_half_log_snr(schedule, lambda + to_u * h);
-            x = step(u, first());
-            const linear_form d_u = predict(u);
+            const double share = order == 2 ? r : 1.0 / 3.0;
+            const level u = share == 1.0 ? t : at_half_log_snr(schedule, s.half_log_snr() + share * h);
+            x = step(u, std::array{node(s, m0)}, variant);
+            m1 = evaluate(p, x, u, predicts);
             if (order == 2) {
-                const linear_form d = (1.0 - 1.0 / (2.0 * r)) * d0 + (1.0 / (2.0 * r)) * d_u;
-                const linear_form at_t =
-                    exponential_step(start, s, t, std::array{exponential_node{lambda, d}}, used, tau);
-                x = to_u == 1.0 ? at_t + noise.now() : at_t + noise.at(t);
+                x = step(t, std::array{node(s, m0), node(u, m1)}, variant);
                 continue;
             }
-            const level v = at_half_log_snr(schedule, lambda + 2.0 / 3.0 * h);
-            x = step(v, std::array{exponential_node{lambda, d0}, exponential_node{u.half_log_snr(), d_u}});
-            const linear_form d_v = predict(v);
-            x = step(t, std::array{exponential_node{lambda, d0}, exponential_node{v.half_log_snr(), d_v}});
+            const level v = at_half_log_snr(schedule, s.half_log_snr() + 2.0 / 3.0 * h);
+            x = step(v, std::array{node(s, m0), node(u, m1)}, difference::taylor);
+            const linear_form m2 = evaluate(p, x, v, predicts);
+            if (variant == difference::midpoint) {
+                x = step(t, std::array{node(s, m0), node(v, m2)}, difference::taylor);
+            } else {
+                x = step(t, std::array{node(s, m0), node(u, m1), node(v, m2)}, difference::taylor);
+            }
         }
         return p.finish(x);
     }
@@ -115,6 +112,7 @@ private:
     [[nodiscard]] std::string describe() const {
         std::string text = "seeds(order=" + std::to_string(order);
         text += predicts == form::data ? ", data" : ", noise";
+        text += order > 1 && variant == difference::taylor ? ", taylor" : "";
         text += ", tau=" + detail::shortest(tau);
         if (s_noise != 1.0) { text += ", s_noise=" + detail::shortest(s_noise); }
         if (order == 2 && r != 0.5) { text += ", r=" + detail::shortest(r); }

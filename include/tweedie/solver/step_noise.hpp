@@ -27,8 +27,9 @@ public:
     step_noise(plan_writer& writer, const level& s, form predicts, double tau, double scale)
         : writer_(&writer), from_(s), predicts_(predicts), tau_(tau), scale_(scale) {}
 
-    /// The noise at `u`, a level cleaner than the one asked for before.
+    /// The noise at `u`: a level cleaner than the one asked for before, or that one again.
     [[nodiscard]] linear_form at(const level& u) {
+        if (u == from_) { return noise_; }
         const tau_piece whole{0.0, log_snr_step(from_, u), tau_};
         const std::span<const tau_piece> pieces(&whole, 1);
         if (!noise_.terms().empty()) { noise_ = exponential_decay(from_, u, predicts_, pieces) * noise_; }
@@ -37,9 +38,6 @@ public:
         from_ = u;
         return noise_;
     }
-
-    /// The noise at the level asked for last.
-    [[nodiscard]] const linear_form& now() const { return noise_; }
 
 private:
     plan_writer* writer_;
