@@ -12,6 +12,9 @@ enum class run_status {
     stopped,   ///< the observer asked to stop; the state is at `run_result::step`
     /// the network's output (or the state) was not finite at `run_result::step`; x then holds no use
     non_finite,
+    /// an adaptive method could not keep its tolerance, or took as many steps as it may; x is the noisy state at
+    /// the step reported
+    gave_up,
 };
 
 /// What a status means and what to try, in one line.
@@ -25,6 +28,10 @@ enum class run_status {
             return "non_finite: the network returned (or the state became) NaN or infinity at the step "
                    "reported; "
                    "check the network's input scale and time convention, or its precision";
+        case run_status::gave_up:
+            return "gave_up: the step size went to zero or too many steps were taken; ask for a larger "
+                   "tolerance, "
+                   "more steps, or double precision";
     }
     return "unknown";
 }

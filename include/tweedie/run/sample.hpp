@@ -82,41 +82,16 @@ concept hooks_for = observer<decltype(Hooks::observe), T> && tensor_hook<decltyp
 template <class Model>
 using network_of = std::remove_reference_t<decltype(std::declval<Model&>().network())>;
 
-/// Runs a plan from its first level to its last. The library owns the loop.
-///
-///     const auto levels = grid::karras(schedule, 10);
-///     const auto plan   = solver::unipc{.order = 3}.plan(schedule, levels);
-///     const auto result = sample(plan, model, x, noise{.seed = 7});
-///
-/// - `plan`    from a solver.
-/// - `model`   a `denoiser`: the network and its convention.
-/// - `x`       in: the state at the plan's first level (see `start_from_noise`); out: the state at its last.
-///             A tensor or a view of one.
-/// - `source`  noise of stochastic plans.
-/// - `run`     see `hooks`.
-/// - returns   how the run ended, network calls made, steps done. Check it: a non-finite output ends the run
-///             where it came.
-/// - cost      the plan's network calls; one pass over memory each; nothing is allocated after the start
-///             unless the network allocates.
-/// - errors    `std::invalid_argument`: an empty x, an output of another shape, a plan that draws without a
-///             source, a level that does not determine x0. The network's own exceptions pass through; x is
-///             then as it was.
-template <class Model, class X, class Noise = no_noise, class... Hooks>
-    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
-             noise_source<Noise, scalar_t<std::remove_cvref_t<X>>> &&
-             hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
-run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<Hooks...> run = {}) {
-    using T = owned_t<std::remove_cvref_t<X>>;
+namespace detail {
+
+/// Runs a stepper to its end: `model` answers, `run` looks on. `steps` is what observers are told.
+template <class T, class Stepper, class Model, class Hooks>
+void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps) {
     using traits = tensor_traits<T>;
     using network = network_of<Model>;
     constexpr bool observes = !std::same_as<decltype(run.observe), no_hook>;
     constexpr bool transforms = !std::same_as<decltype(run.transform), no_hook>;
     constexpr bool edits = !std::same_as<decltype(run.edit), no_hook>;
-
-    const program ready(p, model.convention(),
-                        transforms ? output_column::data_prediction : output_column::network);
-    stepper s(ready, std::as_const(x), std::move(source));
 
     std::optional<T> seen_x;
     std::optional<T> seen_x0;
@@ -128,8 +103,8 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
                 seen_x0.emplace(traits::like(s.x()));
             }
             s.examine(output, *seen_x, *seen_x0);
-            const observation<T> seen{s.step(), ready.steps(), s.at(),
-                                      *seen_x,  *seen_x0,      s.result().network_calls + 1};
+            const observation<T> seen{s.step(), steps,    s.at(),
+                                      *seen_x,  *seen_x0, s.result().network_calls + 1};
             if constexpr (std::same_as<decltype(run.observe(seen)), verdict>) {
                 if (run.observe(seen) == verdict::stop) { s.stop(); }
             } else {
@@ -171,6 +146,42 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
             }
         }
     }
+}
+
+}  // namespace detail
+
+/// Runs a plan from its first level to its last. The library owns the loop.
+///
+///     const auto levels = grid::karras(schedule, 10);
+///     const auto plan   = solver::unipc{.order = 3}.plan(schedule, levels);
+///     const auto result = sample(plan, model, x, noise{.seed = 7});
+///
+/// - `plan`    from a solver.
+/// - `model`   a `denoiser`: the network and its convention.
+/// - `x`       in: the state at the plan's first level (see `start_from_noise`); out: the state at its last.
+///             A tensor or a view of one.
+/// - `source`  noise of stochastic plans.
+/// - `run`     see `hooks`.
+/// - returns   how the run ended, network calls made, steps done. Check it: a non-finite output ends the run
+///             where it came.
+/// - cost      the plan's network calls; one pass over memory each; nothing is allocated after the start
+///             unless the network allocates.
+/// - errors    `std::invalid_argument`: an empty x, an output of another shape, a plan that draws without a
+///             source, a level that does not determine x0. The network's own exceptions pass through; x is
+///             then as it was.
+template <class Model, class X, class Noise = no_noise, class... Hooks>
+    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
+             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+             noise_source<Noise, scalar_t<std::remove_cvref_t<X>>> &&
+             hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
+run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<Hooks...> run = {}) {
+    using T = owned_t<std::remove_cvref_t<X>>;
+    constexpr bool transforms = !std::same_as<decltype(run.transform), no_hook>;
+
+    const program ready(p, model.convention(),
+                        transforms ? output_column::data_prediction : output_column::network);
+    stepper s(ready, std::as_const(x), std::move(source));
+    detail::drive<T>(s, model, run, ready.steps());
     detail::write_back(s, x);
     return s.result();
 }
