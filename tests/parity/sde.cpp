@@ -7,6 +7,7 @@
 #include <tweedie/solver/dpmpp_sde.hpp>
 #include <tweedie/solver/sa_solver.hpp>
 #include <tweedie/solver/sde_dpm_solver.hpp>
+#include <tweedie/solver/sde_dpm_solver_singlestep.hpp>
 #include <tweedie/solver/tau.hpp>
 
 #include <algorithm>
@@ -21,14 +22,9 @@ namespace parity {
 
 using namespace tweedie;
 
-level official_end(const recorded_case& r);  // unipc.cpp
-
 namespace {
 
 using sde_method = solver::sde_dpm_solver;
-
-/// Why a step that lowers its order by the peer's count may differ from ours by one.
-constexpr const char* counted = "; up to the step whose order the peer counts from its repeated level";
 
 }  // namespace
 
@@ -39,23 +35,34 @@ outcome sde_dpm_multistep(recorded_case& r) {
     method.predicts = algorithm == "sde-dpmsolver" ? solver::form::noise : solver::form::data;
     method.variant = r.option("solver_type", "midpoint") == "heun" ? solver::difference::taylor
                                                                    : solver::difference::midpoint;
-    if (r.option("thresholding", false)) { return unsupported("thresholding"); }
+    add_thresholding(r);
     if (method.order == 3 && method.predicts == solver::form::data) {
         method.peer_formula = sde_method::peer::diffusers;
     }
     const std::size_t steps = r.c["timesteps"].size();  // the whole list, wherever the run starts
     method.lower_order_final = r.option("lower_order_final", true) && steps < 15;
     method.euler_at_final = r.option("euler_at_final", false);
-    if (!repeats_last(r.levels)) { return run_all(r, method); }
-    // The step left out is the peer's last: its count of orders is ours plus one.
-    r.levels.pop_back();
-    const bool same = !method.lower_order_final || method.order <= 2;
-    const bool lowered = method.lower_order_final;
-    method.lower_order_final = false;
-    method.euler_at_final = false;
-    const trajectory t = run(method.plan(r.schedule(), r.levels), r.setup);
-    return judged(compare(r, t, {.calls = t.outputs.size(), .end = same}),
-                  shorter + std::string(lowered && !same ? counted : ""));
+    return run_all_but_repeated(r, method,
+                                method.peer_formula == sde_method::peer::diffusers ? "peer_formula" : "");
+}
+
+outcome sde_dpm_singlestep(recorded_case& r) {
+    add_thresholding(r);
+    const bool taylor = r.option("solver_type", "midpoint") == "heun";
+    solver::sde_dpm_solver_singlestep method;
+    method.order = r.option("solver_order", std::size_t{2});
+    method.variant = taylor ? solver::difference::taylor : solver::difference::midpoint;
+    method.inner = method.variant;
+    method.predicts = r.option("algorithm_type", "sde-dpmsolver++") == "sde-dpmsolver" ? solver::form::noise
+                                                                                       : solver::form::data;
+    method.peer_formula = true;
+    // the peer's list has the order of each call inside its step, 1 2 3 1 2 ...; ours the order of each step
+    for (const std::size_t k : r.c.value("order_list", std::vector<std::size_t>{})) {
+        if (k == 1) { method.orders.push_back(0); }
+        if (method.orders.empty()) { return unsupported("a list of orders that does not begin with 1"); }
+        ++method.orders.back();
+    }
+    return run_all_but_repeated(r, method, "peer_formula: independent draws");
 }
 
 outcome k_diffusion_dpmpp_2m_sde(recorded_case& r) {
@@ -106,7 +113,7 @@ void keep_draws(recorded_case& r, const std::vector<double>& tau) {
 }  // namespace
 
 outcome sa_solver(recorded_case& r) {
-    if (r.option("thresholding", false)) { return unsupported("thresholding"); }
+    add_thresholding(r);
     solver::sa_solver method;
     method.order = r.option("predictor_order", std::size_t{2});
     method.corrector = r.option("corrector_order", std::size_t{2});
@@ -123,22 +130,9 @@ outcome sa_solver(recorded_case& r) {
         const double standard = t >= 200.0 && t <= 800.0 ? 1.0 : 0.0;
         tau.push_back(r.option("tau", standard));
     }
-    const bool repeated = repeats_last(r.levels);
-    if (repeated) {
-        r.levels.pop_back();
-        tau.pop_back();
-        method.correct_last = true;  // the peer's last call does that
-    }
     keep_draws(r, tau);
     method.tau = solver::tau_profile::per_step(tau);
-    if (!repeated || !method.lower_order_final) { return run_all(r, method); }
-    // The peer's count of orders is ours plus one.
-    method.lower_order_final = false;
-    const trajectory t = run(method.plan(r.schedule(), r.levels), r.setup);
-    const bool same = method.order <= 2 && method.corrector <= 3;
-    const std::size_t calls = same ? t.outputs.size() : t.outputs.size() - 1;
-    return judged(compare(r, t, {.calls = calls, .end = same}),
-                  "the peer's last level twice: its last call corrects" + std::string(same ? "" : counted));
+    return run_all_but_repeated(r, method);
 }
 
 outcome official_sa_solver(recorded_case& r) {
