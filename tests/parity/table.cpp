@@ -14,6 +14,10 @@ outcome k_diffusion_heun(recorded_case& r);
 // dpm_solver.cpp
 outcome dpm_solver_multistep(recorded_case& r);
 outcome k_diffusion_dpmpp_2m(recorded_case& r);
+// exponential.cpp
+outcome dpm_solver_singlestep(recorded_case& r);
+outcome official_dpm_solver(recorded_case& r);
+outcome k_diffusion_dpm_fast(recorded_case& r);
 // unipc.cpp
 outcome unipc(recorded_case& r);
 outcome official_unipc(recorded_case& r);
@@ -44,6 +48,9 @@ const std::vector<entry>& table() {
 
         {"DPMSolverMultistepScheduler", dpm_solver_multistep},
         {"official_k_diffusion/sample_dpmpp_2m", k_diffusion_dpmpp_2m},
+        {"DPMSolverSinglestepScheduler", dpm_solver_singlestep},
+        {"official_dpm_solver", official_dpm_solver},
+        {"official_k_diffusion/sample_dpm_fast", k_diffusion_dpm_fast},
 
         {"UniPCMultistepScheduler", unipc},
         {"official_unipc", official_unipc},

@@ -74,7 +74,7 @@ struct dpm_solver {
         if (!(order >= 1 && order <= 3)) {
             throw std::invalid_argument("dpm_solver: order must lie in [1, 3]");
         }
-        require_levels(levels, "dpm_solver");
+        require_levels(levels, "dpm_solver", walk::either);
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
         plan_history m = p.remember(predicts == form::data ? "x0_hat" : "eps_hat", order);

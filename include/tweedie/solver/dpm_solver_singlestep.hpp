@@ -8,10 +8,11 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/exponential_step.hpp>
+#include <tweedie/solver/renoise.hpp>
 #include <tweedie/solver/single_step.hpp>
 
-#include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -64,6 +65,8 @@ struct dpm_solver_singlestep {
     difference inner = difference::taylor;  ///< how the middle stage of order 3 weights the difference
     double r1 = 0.0;                        ///< `own`: first inner node; 0: 1/2 (order 2), 1/3 (order 3)
     double r2 = 0.0;                        ///< `own`: second inner node; 0: 2/3
+    double eta = 0.0;                       ///< `own`: share of the ancestral step's noise, >= 0; 0: the ODE
+    double s_noise = 1.0;                   ///< `own`: factor of that noise, >= 0
 
     /// The orders of the steps that spend `calls` network calls.
     [[nodiscard]] static std::vector<std::size_t> order_list(std::size_t calls, std::size_t order,
@@ -81,7 +84,16 @@ struct dpm_solver_singlestep {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         require_order(order);
-        require_levels(levels, "dpm_solver_singlestep");
+        require_levels(levels, "dpm_solver_singlestep", eta == 0.0 ? walk::either : walk::denoising);
+        if (!(eta >= 0.0 && eta <= std::numeric_limits<double>::max())) {
+            throw std::invalid_argument("dpm_solver_singlestep: eta must be finite and not negative");
+        }
+        if (!(s_noise >= 0.0 && s_noise <= std::numeric_limits<double>::max())) {
+            throw std::invalid_argument("dpm_solver_singlestep: s_noise must be finite and not negative");
+        }
+        if (eta > 0.0 && nodes == inner_nodes::levels) {
+            throw std::invalid_argument("dpm_solver_singlestep: eta needs inner_nodes::own");
+        }
         const std::vector<std::size_t> steps = orders_on(levels);
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
@@ -93,9 +105,14 @@ struct dpm_solver_singlestep {
             const linear_form m = evaluate(p, x, s, predicts);
             const single_step_options options{
                 .order = k, .predicts = predicts, .variant = variant, .inner = inner, .r1 = r1, .r2 = r2};
-            x = nodes == inner_nodes::levels
-                    ? single_step(p, x, m, s, levels.subspan(i + 1, k - 1), t, options)
-                    : single_step(p, schedule, x, m, s, t, options);
+            if (nodes == inner_nodes::levels) {
+                x = single_step(p, x, m, s, levels.subspan(i + 1, k - 1), t, options);
+            } else {
+                // no cleaner than the last level, so none on the last step
+                const renoised_step to = ancestral(s, t, end + 1 < levels.size() ? eta : 0.0);
+                x = single_step(p, schedule, x, m, s, to.clean, options);
+                if (to.noise * s_noise > 0.0) { x = x + to.noise * s_noise * p.noise(); }
+            }
             i = end;
         }
         return p.finish(x);

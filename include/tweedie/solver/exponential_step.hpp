@@ -158,7 +158,7 @@ struct tau_piece {
     linear_form sum = exponential_decay(s, t, predicts, pieces) * x;
     double after = integral_of_tau_squared(pieces);  // of tau^2, from the end of the piece to t
     for (const tau_piece& p : pieces) {
-        if (!(p.to > p.from)) { continue; }
+        if (p.to == p.from) { continue; }
         const double drift = 1.0 + p.tau * p.tau;
         after -= p.tau * p.tau * (p.to - p.from);
         // what enters during the piece still decays until t; exactly 1 for the last piece

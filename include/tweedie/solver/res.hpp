@@ -65,7 +65,7 @@ struct res {
         if (!(c2 > 0.0 && c2 <= 1.0)) { throw std::invalid_argument("res: c2 must lie in (0, 1]"); }
         if (!(c3 > 0.0 && c3 <= 1.0)) { throw std::invalid_argument("res: c3 must lie in (0, 1]"); }
         if (order == 3 && method == stepping::single_step) { require_third_order(); }
-        require_levels(levels, "res");
+        require_levels(levels, "res", walk::either);
         if (method == stepping::multistep) {
             tweedie::plan p = dpm_solver{.order = order,
                                          .predicts = predicts,

@@ -87,7 +87,7 @@ struct unipc {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 8)) { throw std::invalid_argument("unipc: order must lie in [1, 8]"); }
-        require_levels(levels, "unipc");
+        require_levels(levels, "unipc", walk::either);
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
         plan_variable predicted = p.variable("x~");
