@@ -7,11 +7,12 @@
 #include <tweedie/solver/euler.hpp>
 #include <tweedie/solver/heun.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <string>
-#include <vector>
 
-#include "table.hpp"
+#include "churn.hpp"
 
 namespace parity {
 
@@ -72,8 +73,8 @@ private:
 }  // namespace
 
 outcome official_edm(recorded_case& r) {
-    if (r.option("S_churn", 0.0) > 0.0) { return unsupported("churn"); }
-    if (r.option("alpha", 1.0) != 1.0) { return unsupported("second-order methods other than Heun's"); }
+    const solver::churn churn = churn_of(r);
+    const double alpha = r.option("alpha", 1.0);
     const bool heun = r.option("solver", "heun") == "heun";
     const std::string grid = r.option("discretization", "edm");
     const std::string noise = r.option("schedule", "linear");
@@ -81,24 +82,39 @@ outcome official_edm(recorded_case& r) {
     // the betas that join the two ends of the grid, their equation 170 and below
     const double vp_low = std::sqrt(std::expm1(0.5 * 19.9 * 1e-6 + 0.1 * 1e-3));
     const double vp_high = std::sqrt(std::expm1(0.5 * 19.9 + 0.1));
-    const double low = grid == "vp" ? vp_low : grid == "ve" ? 0.02 : 0.002;
-    const double high = grid == "vp" ? vp_high : grid == "ve" ? 100.0 : grid == "iddpm" ? 81.0 : 80.0;
+    const double low = r.option("sigma_min", grid == "vp" ? vp_low : grid == "ve" ? 0.02 : 0.002);
+    const double high = r.option("sigma_max", grid == "vp"      ? vp_high
+                                              : grid == "ve"    ? 100.0
+                                              : grid == "iddpm" ? 81.0
+                                                                : 80.0);
     const double beta_d = 2.0 * (std::log1p(low * low) / 1e-3 - std::log1p(high * high)) / (1e-3 - 1.0);
     const double beta_min = std::log1p(high * high) - 0.5 * beta_d;
     const table_1 schedule(noise == "vp"   ? table_1::noise_level::vp
                            : noise == "ve" ? table_1::noise_level::ve
                                            : table_1::noise_level::linear,
                            scaling == "vp" ? table_1::scaling::vp : table_1::scaling::none, beta_d, beta_min);
-    std::vector<level> levels;
+
+    // The network is called at the raised level of each step and, for Heun, at the next level of the grid.
     const vec calls = numbers(r.c["call_sigma"]);
-    for (std::size_t i = 0; i < calls.size(); i += i == 0 || !heun ? 1 : 2) {
-        levels.push_back(at(schedule, schedule.time_of(calls[i])));
+    const std::size_t steps = heun ? (calls.size() + 1) / 2 : calls.size();
+    const double gamma = std::min(churn.s_churn / static_cast<double>(steps), std::sqrt(2.0) - 1.0);
+    const auto before_churn = [&](double sigma) {
+        const double base = sigma / (1.0 + gamma);
+        return base >= churn.s_tmin && base <= churn.s_tmax ? base : sigma;
+    };
+    r.levels.clear();
+    for (std::size_t i = 0; i < steps; ++i) {
+        const bool seen = heun && alpha == 1.0 && i > 0;
+        const double sigma = seen ? calls[2 * i - 1] : before_churn(calls[heun ? 2 * i : i]);
+        r.levels.push_back(at(schedule, schedule.time_of(sigma)));
     }
-    levels.push_back({0.0, 1.0, 0.0});
+    r.levels.push_back({0.0, 1.0, 0.0});
+    keep_churned_draws(r, churn);
     r.setup.convention = {prediction::x0, schedule};
     r.setup.x = numbers(r.c["latents"]);
-    for (double& v : r.setup.x) { v *= levels[0].sigma; }
-    const plan p = heun ? solver::heun{}.plan(schedule, levels) : solver::euler{}.plan(schedule, levels);
+    for (double& v : r.setup.x) { v *= r.levels[0].sigma; }
+    const plan p = heun ? solver::heun{.alpha = alpha, .churn = churn}.plan(schedule, r.levels)
+                        : solver::euler{.churn = churn}.plan(schedule, r.levels);
     const trajectory t = run(p, r.setup);
     // On a curved schedule the peer's last step, to t = 0, is an extrapolation; ours lands on the data prediction.
     const bool straight = noise == "linear" && scaling == "none";

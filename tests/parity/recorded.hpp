@@ -163,6 +163,20 @@ struct recorded_case {
 inline constexpr const char* shorter =
     "up to the level the peer repeats at its end (its last network call changes nothing there)";
 
+/// The note of a case whose last step, which stands still, is not compared.
+inline constexpr const char* repeated =
+    "but for the last step, to the level it starts from (its network call changes nothing)";
+
+/// Puts another level where the peer repeats the last one, so that the list can be walked: clean, or noisier where
+/// noise rises.
+void replace_repeated(std::vector<tweedie::level>& levels, space s);
+
+/// Where the official repositories' runs on VP end: no network call, so not recorded.
+[[nodiscard]] tweedie::level official_end(const recorded_case& r);
+
+/// Gives the run the thresholding of x0 that the case's configuration asks for, if any.
+void add_thresholding(recorded_case& r);
+
 /// How much of a record is compared; everything by default.
 ///
 /// - `calls`  network calls, from the first; the states between them too.
@@ -199,13 +213,14 @@ template <class Solver>
     return judged(compare(r, run(solver.plan(r.schedule(), r.levels), r.setup)), std::move(note));
 }
 
-/// The same where the peer's last call may be a wasted one: then all but that call is compared.
+/// The same where the peer's last step may lead to the level it starts from: everything but that step is compared,
+/// its network call included.
 template <class Solver>
 [[nodiscard]] outcome run_all_but_repeated(recorded_case& r, const Solver& solver, std::string note = {}) {
     if (!repeats_last(r.levels)) { return run_all(r, solver, std::move(note)); }
-    r.levels.pop_back();
+    replace_repeated(r.levels, r.kind);
     const trajectory t = run(solver.plan(r.schedule(), r.levels), r.setup);
-    return judged(compare(r, t, {.calls = t.outputs.size()}), note.empty() ? shorter : note + "; " + shorter);
+    return judged(compare(r, t, {.end = false}), note.empty() ? repeated : note + "; " + repeated);
 }
 
 }  // namespace parity
