@@ -43,10 +43,9 @@ namespace tweedie::solver {
 ///           but for the last, not above kappa_min; levels that are not strictly denoising.
 /// - choose  for distilled networks, at 1 to 4 calls. `lcm` has the scalings of latent consistency models.
 struct consistency {
-    double kappa_min = 0.0;  ///< sigma / alpha left in what the network returns; >= 0 (0.002 in the paper)
-    double sigma_data =
-        0.0;               ///< of the boundary scalings, in units of the data; 0: the prediction is f itself
-    double s_noise = 1.0;  ///< standard deviation of z; >= 0
+    double kappa_min = 0.0;   ///< sigma / alpha left in what the network returns; >= 0 (0.002 in the paper)
+    double sigma_data = 0.0;  ///< of the boundary scalings; > 0 uses them, 0: the prediction is f itself
+    double s_noise = 1.0;     ///< standard deviation of z; >= 0
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
         if (!(kappa_min >= 0.0 && std::isfinite(kappa_min))) {
@@ -69,10 +68,12 @@ struct consistency {
             const linear_form x0 = p.data_prediction(x, s);
             const linear_form f = bounded(x, s, x0);
             const double kappa = t.sigma / t.alpha;
+            // a level that is kappa_min but for rounding is kappa_min
+            const bool above = kappa > kappa_min * (1.0 + 1e-12);
             const double noise =
-                kappa > kappa_min ? t.alpha * std::sqrt((kappa - kappa_min) * (kappa + kappa_min)) : 0.0;
+                above ? t.alpha * std::sqrt((kappa - kappa_min) * (kappa + kappa_min)) * s_noise : 0.0;
             x = t.alpha * f;
-            if (noise * s_noise > 0.0) { x = x + noise * s_noise * p.noise(); }
+            if (noise > 0.0) { x = x + noise * p.noise(); }
         }
         return p.finish(x);
     }

@@ -33,7 +33,7 @@ namespace tweedie::solver {
 /// orders instead.
 /// - order   2 on any smooth grid, as the paper proves: the weights are those of equal steps.
 /// - cost    1 network call per step, 4 in each of the first 3 steps (PRK) or 2 in the first one
-///           (`skip_prk`); 4 live tensors.
+///           (`skip_prk`); 4 live tensors, 6 during PRK.
 /// - errors  `std::invalid_argument`: levels that are not strictly denoising.
 /// - choose  to reproduce older pictures; `ipndm` is the same without the costly start, `unipc` is better.
 struct pndm {
