@@ -31,6 +31,11 @@ struct trailing_options {
     final_level last = final_level::zero;  ///< zero: the clean level; sigma_min: training index 0
 };
 
+/// Options of `simple`.
+struct simple_options {
+    final_level last = final_level::zero;  ///< zero: the clean level; sigma_min: training index 0
+};
+
 /// Options of `linspace`.
 struct linspace_options {
     index_zero zero = index_zero::visited;  ///< whether the last index is 0 or one spacing above it
@@ -144,6 +149,24 @@ namespace tweedie::grid {
     const double top = count - 1;
     const double spacing = parts == 0 ? 0.0 : top / parts;
     const auto index = [=](int i) { return i == 0 ? top : std::nearbyint((parts - i) * spacing); };
+    return detail::at_indices(schedule, steps, options.last, index, who);
+}
+
+/// Training indices in equal shares from the noisiest level down, rounded down from it.
+///
+///     index_i = N - 1 - floor(i N / steps)
+///
+/// Source: "simple" of ComfyUI. Deviation: the floor is that of whole numbers. It differs from `trailing` by
+/// the rounding alone.
+/// - `steps`  network levels, in [1, N].
+/// - returns  steps + 1 levels at distinct falling whole indices from N - 1 down, then the end.
+/// - errors   tier 1: steps out of range; `final_level::sigma_min` where index 0 is visited already.
+[[nodiscard]] inline std::vector<level> simple(const schedule::discrete& schedule, int steps,
+                                               const simple_options& options = {}) {
+    constexpr const char* who = "grid::simple";
+    detail::require_steps(steps, schedule.levels(), who);
+    const std::int64_t count = schedule.levels();
+    const auto index = [=](int i) { return count - 1 - i * count / steps; };
     return detail::at_indices(schedule, steps, options.last, index, who);
 }
 

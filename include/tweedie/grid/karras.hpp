@@ -38,18 +38,16 @@ template <noise_schedule Schedule>
 [[nodiscard]] std::vector<level> karras(const Schedule& schedule, int steps,
                                         const karras_options& options = {}) {
     constexpr const char* who = "grid::karras";
-    detail::require_steps(steps, who);
-    detail::require_final_level(options.last, who);
-    if (!(options.rho > 0.0 && std::isfinite(options.rho))) {
+    const double rho = options.rho;
+    if (!(rho > 0.0 && std::isfinite(rho))) {
         throw std::invalid_argument("grid::karras: rho must be positive and finite");
     }
-    const auto range =
-        detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
-    const double rho = options.rho;
-    const double first = std::exp(-range.noisy_half_log_snr / rho);
-    const double last = std::exp(-range.clean_half_log_snr / rho);
-    const auto place = [=](double fraction) { return -rho * std::log(first + fraction * (last - first)); };
-    return detail::lay_out(schedule, steps, range, options.last, place, who);
+    const auto place_of = [=](double noisy, double clean) {
+        const double first = std::exp(-noisy / rho);
+        const double last = std::exp(-clean / rho);
+        return [=](double fraction) { return -rho * std::log(first + fraction * (last - first)); };
+    };
+    return detail::lay_out_between(schedule, steps, options, place_of, who);
 }
 
 }  // namespace tweedie::grid

@@ -208,5 +208,53 @@ template <noise_schedule Schedule, class Place>
     return out;
 }
 
+// What the grids laid out in half-log-SNR share: their options `sigma_max`, `sigma_min`, `last` and
+// `pure_noise_as`. `place_of(noisy, clean)` makes the place of `lay_out` from the two ends, both finite.
+template <noise_schedule Schedule, class Options, class PlaceOf>
+[[nodiscard]] std::vector<level> lay_out_between(const Schedule& schedule, int steps, const Options& options,
+                                                 const PlaceOf& place_of, const char* who) {
+    require_steps(steps, who);
+    require_final_level(options.last, who);
+    const grid_range range =
+        range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
+    return lay_out(schedule, steps, range, options.last,
+                   place_of(range.noisy_half_log_snr, range.clean_half_log_snr), who);
+}
+
+// What the grids laid out in the schedule's time share: their options `sigma_max`, `sigma_min` and `last`,
+// and where they end, which `grid::uniform` documents. `time(noisy, end, done, all)` is the time after `done`
+// of `all` intervals between the times of the two ends.
+template <noise_schedule Schedule, class Options, class Time>
+[[nodiscard]] std::vector<level> lay_out_in_time(const Schedule& schedule, int steps, const Options& options,
+                                                 const Time& time, const char* who) {
+    require_steps(steps, who);
+    require_final_level(options.last, who);
+    const level noisy = noisy_end(schedule, options.sigma_max, who);
+    const level zero = at_half_log_snr(schedule, std::numeric_limits<double>::infinity());
+    const bool to_zero =
+        options.last == grid::final_level::zero && !options.sigma_min && std::isfinite(zero.t);
+    const level end = to_zero ? zero : clean_end(schedule, options.sigma_min, who);
+    if (!(noisy.half_log_snr() < end.half_log_snr())) {
+        throw std::invalid_argument(std::string(who) + ": the range needs sigma_max > sigma_min");
+    }
+    const bool append_zero = options.last == grid::final_level::zero && !to_zero;
+    const auto nodes = static_cast<std::size_t>(steps) + (append_zero ? 0U : 1U);
+    std::vector<level> out;
+    out.reserve(static_cast<std::size_t>(steps) + 1);
+    for (std::size_t i = 0; i < nodes; ++i) {
+        if (i == 0) {
+            out.push_back(noisy);
+        } else if (i + 1 == nodes) {
+            out.push_back(end);
+        } else {
+            out.push_back(
+                at(schedule, time(noisy.t, end.t, static_cast<double>(i), static_cast<double>(nodes - 1))));
+        }
+    }
+    if (append_zero) { out.push_back(zero); }
+    require_levels(out, who);
+    return out;
+}
+
 }  // namespace detail
 }  // namespace tweedie

@@ -21,7 +21,8 @@ struct log_snr_options {
 ///     lambda_i = lambda_noisy + i / (n - 1) (lambda_clean - lambda_noisy),    i = 0 .. n - 1
 ///
 /// Source: Lu et al. 2022 (DPM-Solver), arXiv:2206.00927, steps uniform in lambda ("logSNR" in their code);
-/// on EDM and VE the "exponential" grid of k-diffusion. Deviation: none.
+/// the "exponential" grid of k-diffusion and diffusers, and with rho = 1, which is all it is used with, the
+/// "lu" grid of diffusers. Deviation: none.
 ///
 /// - `steps`    network levels. `final_level::zero`: n = steps nodes, then the clean level;
 ///              `final_level::sigma_min`: n = steps + 1 nodes, the last one ends the grid (DPM-Solver's own).
@@ -34,15 +35,10 @@ struct log_snr_options {
 template <noise_schedule Schedule>
 [[nodiscard]] std::vector<level> log_snr(const Schedule& schedule, int steps,
                                          const log_snr_options& options = {}) {
-    constexpr const char* who = "grid::log_snr";
-    detail::require_steps(steps, who);
-    detail::require_final_level(options.last, who);
-    const auto range =
-        detail::range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, who);
-    const double first = range.noisy_half_log_snr;
-    const double last = range.clean_half_log_snr;
-    const auto place = [=](double fraction) { return first + fraction * (last - first); };
-    return detail::lay_out(schedule, steps, range, options.last, place, who);
+    const auto place_of = [](double noisy, double clean) {
+        return [=](double fraction) { return noisy + fraction * (clean - noisy); };
+    };
+    return detail::lay_out_between(schedule, steps, options, place_of, "grid::log_snr");
 }
 
 }  // namespace tweedie::grid

@@ -3,11 +3,7 @@
 
 #include <tweedie/grid/levels.hpp>
 
-#include <cmath>
-#include <cstddef>
-#include <limits>
 #include <optional>
-#include <stdexcept>
 #include <vector>
 
 namespace tweedie::grid {
@@ -40,35 +36,11 @@ struct uniform_options {
 template <noise_schedule Schedule>
 [[nodiscard]] std::vector<level> uniform(const Schedule& schedule, int steps,
                                          const uniform_options& options = {}) {
-    constexpr const char* who = "grid::uniform";
-    detail::require_steps(steps, who);
-    detail::require_final_level(options.last, who);
-    const level noisy = detail::noisy_end(schedule, options.sigma_max, who);
-    const level zero = at_half_log_snr(schedule, std::numeric_limits<double>::infinity());
-    const bool to_zero = options.last == final_level::zero && !options.sigma_min && std::isfinite(zero.t);
-    const level end = to_zero ? zero : detail::clean_end(schedule, options.sigma_min, who);
-    if (!(noisy.half_log_snr() < end.half_log_snr())) {
-        throw std::invalid_argument("grid::uniform: the range needs sigma_max > sigma_min");
-    }
-    const bool append_zero = options.last == final_level::zero && !to_zero;
-    const auto nodes = static_cast<std::size_t>(steps) + (append_zero ? 0U : 1U);
-    std::vector<level> out;
-    out.reserve(static_cast<std::size_t>(steps) + 1);
-    for (std::size_t i = 0; i < nodes; ++i) {
-        if (i == 0) {
-            out.push_back(noisy);
-        } else if (i + 1 == nodes) {
-            out.push_back(end);
-        } else {
-            // one division, last: exact wherever the products are, fused or not
-            const auto done = static_cast<double>(i);
-            const auto all = static_cast<double>(nodes - 1);
-            out.push_back(at(schedule, (noisy.t * (all - done) + end.t * done) / all));
-        }
-    }
-    if (append_zero) { out.push_back(zero); }
-    require_levels(out, who);
-    return out;
+    // one division, last: exact wherever the products are, fused or not
+    const auto time = [](double noisy, double end, double done, double all) {
+        return (noisy * (all - done) + end * done) / all;
+    };
+    return detail::lay_out_in_time(schedule, steps, options, time, "grid::uniform");
 }
 
 }  // namespace tweedie::grid

@@ -117,6 +117,31 @@ TEST_CASE("a step of a spacing ends at the next level, the last one at the clean
           std::vector<double>{500.0, -1.0});
 }
 
+TEST_CASE("simple counts whole indices down from the noisiest level", "[grid][discrete][exact]") {
+    const auto table = schedule::discrete::linear();
+    CHECK(times_of(grid::simple(table, 3)) == std::vector<double>{999.0, 666.0, 333.0, -1.0});
+    CHECK(times_of(grid::simple(table, 7)) ==
+          std::vector<double>{999.0, 857.0, 714.0, 571.0, 428.0, 285.0, 142.0, -1.0});
+    CHECK(times_of(grid::simple(table, 1, {.last = final_level::sigma_min})) ==
+          std::vector<double>{999.0, 0.0});
+    CHECK(grid::simple(table, 1000) == grid::trailing(table, 1000));
+    int bad = 0;
+    for (int n = 1; n <= 1000; ++n) {
+        const levels l = grid::simple(table, n);
+        bad += is_spacing(l, n, 1000, -1.0) ? 0 : 1;
+        const levels trailing = grid::trailing(table, n);
+        for (std::size_t i = 0; i < l.size(); ++i) { bad += std::abs(l[i].t - trailing[i].t) <= 1.0 ? 0 : 1; }
+    }
+    CHECK(bad == 0);
+    for (const int n : {0, -3, 1001}) {
+        CHECK_THROWS_WITH(grid::simple(table, n), "grid::simple: steps must lie in [1, 1000]");
+    }
+    CHECK_THROWS_WITH(
+        grid::simple(table, 1000, {.last = final_level::sigma_min}),
+        "grid::simple: training index 0 is visited already, so it cannot be the final level; use "
+        "final_level::zero or skip index 0");
+}
+
 TEST_CASE("a spacing over a zero-terminal-SNR table starts at pure noise", "[grid][discrete][exact]") {
     const auto table = schedule::discrete::from_alphas_bar(std::vector<double>{0.9, 0.5, 0.1, 0.0});
     CHECK(grid::trailing(table, 2).front() == level{3.0, 0.0, 1.0});
