@@ -19,8 +19,8 @@ enum class beta_over {
 
 /// Options of `beta`. alpha = beta = 0.6 is the published choice.
 struct beta_options {
-    double alpha = 0.6;                    ///< below 1 crowds the clean end; in [0.05, 100]
-    double beta = 0.6;                     ///< below 1 crowds the noisy end; in [0.05, 100]
+    double alpha = 0.6;                    ///< below 1 crowds the clean end; in [0.05, 50]
+    double beta = 0.6;                     ///< below 1 crowds the noisy end; in [0.05, 50]
     beta_over over = beta_over::time;      ///< what is spread
     std::optional<double> sigma_max = {};  ///< where to start, sigma / alpha; default: the schedule's
     std::optional<double> sigma_min = {};  ///< last noise level, sigma / alpha; > 0; default: see `beta`
@@ -47,8 +47,8 @@ template <noise_schedule Schedule>
     constexpr const char* who = "grid::beta";
     const double a = options.alpha;
     const double b = options.beta;
-    if (!(a >= 0.05 && a <= 100.0 && b >= 0.05 && b <= 100.0)) {
-        throw std::invalid_argument("grid::beta: alpha and beta must lie in [0.05, 100]");
+    if (!(a >= 0.05 && a <= 50.0 && b >= 0.05 && b <= 50.0)) {
+        throw std::invalid_argument("grid::beta: alpha and beta must lie in [0.05, 50]");
     }
     if (options.over == beta_over::time) {
         const auto time = [=](double noisy, double end, double done, double all) {

@@ -62,18 +62,17 @@ TEST_CASE("the beta quantile agrees with 40-digit arithmetic in both tails", "[g
     for (const row& r : rows) {
         CAPTURE(r.share, r.a, r.b);
         const double other = 1.0 - r.share;
-        // lgamma of a + b next to 100 has an error of 1e-14 absolute
-        CHECK_THAT(beta_quantile(r.share, other, r.a, r.b), WithinRel(r.x, 1e-12));
+        CHECK_THAT(beta_quantile(r.share, other, r.a, r.b), WithinRel(r.x, 1e-13));
         // the mirrored law: the other tail, to its own digits
-        CHECK_THAT(beta_quantile(other, r.share, r.b, r.a), WithinRel(r.rest, 1e-12));
+        CHECK_THAT(beta_quantile(other, r.share, r.b, r.a), WithinRel(r.rest, 1e-13));
     }
 }
 
 TEST_CASE("the beta quantile is monotone and finds its way back for every shape", "[grid][beta][identity]") {
     int bad = 0;
     double worst = 0.0;
-    for (const double a : {0.05, 0.3, 0.6, 1.0, 2.5, 17.0, 100.0}) {
-        for (const double b : {0.05, 0.3, 0.6, 1.0, 2.5, 17.0, 100.0}) {
+    for (const double a : {0.05, 0.3, 0.6, 1.0, 2.5, 17.0, 80.0}) {
+        for (const double b : {0.05, 0.3, 0.6, 1.0, 2.5, 17.0, 80.0}) {
             double before = -1.0;
             for (int i = 0; i <= 128; ++i) {
                 const double share = i / 128.0;
@@ -136,8 +135,8 @@ TEST_CASE("grid::beta spreads symmetric times symmetrically", "[grid][beta][exac
 
 TEST_CASE("grid::beta refuses what it cannot lay out", "[grid][beta][errors]") {
     const schedule::flow flow;
-    const char* shape = "grid::beta: alpha and beta must lie in [0.05, 100]";
-    for (const double bad : {0.0, 0.01, -1.0, 101.0, infinity, not_a_number}) {
+    const char* shape = "grid::beta: alpha and beta must lie in [0.05, 50]";
+    for (const double bad : {0.0, 0.01, -1.0, 51.0, infinity, not_a_number}) {
         CHECK_THROWS_WITH(grid::beta(flow, 5, {.alpha = bad}), shape);
         CHECK_THROWS_WITH(grid::beta(flow, 5, {.beta = bad, .over = beta_over::sigma}), shape);
     }
