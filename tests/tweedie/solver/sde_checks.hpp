@@ -4,7 +4,10 @@
 // The exact law of a sampler on Gaussian data, and how fast it converges.
 
 #include <tweedie/grid/log_snr.hpp>
+#include <tweedie/model/convention.hpp>
+#include <tweedie/model/prediction.hpp>
 #include <tweedie/plan/analyze.hpp>
+#include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/schedule/edm.hpp>
@@ -13,9 +16,9 @@
 
 #include <cmath>
 #include <cstddef>
-#include <functional>
 #include <limits>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -99,6 +102,47 @@ law_order order_of_law(const Solver& solver, const tweedie::any_schedule& schedu
     const law_error coarse = total(n);
     const law_error fine = total(2 * n);
     return {std::log2(coarse.mean / fine.mean), std::log2(coarse.deviation / fine.deviation), fine};
+}
+
+/// What one more step costs a plan that asks an epsilon network, far from its ends.
+template <class Solver>
+tweedie::plan_counts cost_of_a_step(const Solver& solver, const tweedie::any_schedule& schedule) {
+    const auto total = [&](int steps) {
+        const tweedie::plan p = solver.plan(schedule, even_levels(schedule, steps));
+        return tweedie::counts(tweedie::fold(p, tweedie::convention(tweedie::prediction::epsilon, schedule)));
+    };
+    const tweedie::plan_counts shorter = total(10);
+    tweedie::plan_counts one = total(11);
+    one.network_calls -= shorter.network_calls;
+    one.draws -= shorter.draws;
+    one.reads -= shorter.reads;
+    one.writes -= shorter.writes;
+    return one;
+}
+
+/// The message of what planning on a few levels throws; empty when it throws nothing.
+template <class Solver>
+std::string refusal(const Solver& solver) {
+    const tweedie::any_schedule schedule = tweedie::schedule::edm{};
+    try {
+        const tweedie::plan unused = solver.plan(schedule, even_levels(schedule, 4));
+    } catch (const std::invalid_argument& error) { return error.what(); }
+    return {};
+}
+
+/// Levels from pure noise to clean data on the flow schedule.
+inline levels_t whole_range(int steps) {
+    const tweedie::any_schedule flow = tweedie::schedule::flow{};
+    return tweedie::grid::log_snr(flow, steps, {});
+}
+
+/// The exact law of the samples at the end of a plan for data that are the point 1: N(alpha, sigma^2).
+inline double error_on_a_point(const tweedie::plan& p) {
+    const tweedie::transfer move = tweedie::analyze(p, 0.0);
+    const tweedie::level& s = p.levels.front();
+    const tweedie::level& t = p.levels.back();
+    const double deviation = std::hypot(move.start * s.sigma, std::sqrt(move.noise_variance));
+    return std::abs(move.start * s.alpha + move.mean - t.alpha) + std::abs(deviation - t.sigma);
 }
 
 }  // namespace sde
