@@ -5,6 +5,7 @@ namespace parity {
 
 // ddim.cpp
 outcome ddim(recorded_case& r);
+outcome ddim_inverse(recorded_case& r);
 // euler.cpp
 outcome euler(recorded_case& r);
 outcome k_diffusion_euler(recorded_case& r);
@@ -36,10 +37,13 @@ const std::vector<entry>& table() {
     static const std::vector<entry> entries = {
         {"DDIMScheduler", ddim},
         {"DDIMParallelScheduler", ddim},
+        {"DDIMInverseScheduler", ddim_inverse},
 
         {"EulerDiscreteScheduler", euler},
         {"EDMEulerScheduler", euler},
         {"FlowMatchEulerDiscreteScheduler", euler},
+        {"FlowMapEulerDiscreteScheduler", euler},
+        {"MiniMaxH3Scheduler", euler},
         {"official_k_diffusion/sample_euler", k_diffusion_euler},
 
         {"HeunDiscreteScheduler", heun},
@@ -47,6 +51,8 @@ const std::vector<entry>& table() {
         {"official_k_diffusion/sample_heun", k_diffusion_heun},
 
         {"DPMSolverMultistepScheduler", dpm_solver_multistep},
+        {"DPMSolverMultistepInverseScheduler", dpm_solver_multistep},
+        {"EDMDPMSolverMultistepScheduler", dpm_solver_multistep},
         {"official_k_diffusion/sample_dpmpp_2m", k_diffusion_dpmpp_2m},
         {"DPMSolverSinglestepScheduler", dpm_solver_singlestep},
         {"official_dpm_solver", official_dpm_solver},
