@@ -82,7 +82,9 @@ struct dpmpp_sde {
             x_s = x;
             d_s = x0;
             // the stage's noise, as it arrives at the end of the step
-            const double carried = stage.clean.sigma > 0.0 ? end.clean.sigma / stage.clean.sigma : 0.0;
+            const double carried = r == 1.0                  ? 1.0
+                                   : stage.clean.sigma > 0.0 ? end.clean.sigma / stage.clean.sigma
+                                                             : 0.0;
             double fresh = s_noise * end.noise;
             x = exact(x_s, stage.clean, d_s);
             shared = linear_form();
