@@ -35,7 +35,7 @@ enum class inner_nodes {
 ///     3, ..., 3, 2, 1  (calls = 3n)        3, ..., 3, 1  (3n + 1)        3, ..., 3, 2  (3n + 2)
 ///
 /// and order 2 makes 2, ..., 2, 1, 1 (even) or 2, ..., 2, 1 (odd), with `lower_order_final`; without it steps of
-/// full order, and one of lower order for what is left. The last call of a run to sigma = 0 makes a step of its
+/// full order, and one or two of order 2 (one of order 1) for what is left. The last call of a run to sigma = 0 makes a step of its
 /// own. Source: Lu et al. 2022, arXiv:2206.00927, algorithms 1 and 2 and section 3.4 (DPM-Solver-fast); the
 /// sequence of order 2 as diffusers has it. `variant = taylor` and `inner = midpoint` are the other forms of the
 /// authors' code and of diffusers.
@@ -78,6 +78,11 @@ struct dpm_solver_singlestep {
             // the last step is taken in two
             out.back() = order - 1;
             out.push_back(1);
+        }
+        if (!lower_order_final && order == 3 && calls % 3 == 1 && calls > 3) {
+            // a step of first order would cost the run its third
+            out[out.size() - 2] = 2;
+            out.back() = 2;
         }
         return out;
     }
