@@ -46,8 +46,8 @@ namespace tweedie::solver {
 /// - order   1: Z B does not tend to the second-order term (the program's coefficient stays near a half). Its
 ///           merit, where it has one, is contrast, not accuracy: `released` overshoots it by up to a tenth at
 ///           the last step.
-/// - cost    1 network call per step, the first step two and the last none; 5 tensors; three inner products per
-///           step.
+/// - cost    as many network calls as steps: two before the second step, none for the last; 5 tensors; three
+///           inner products per step.
 /// - errors  `std::invalid_argument`: blocks 0; levels that are not strictly denoising.
 /// - choose  to reproduce its pictures; `unipc` or `dpmpp_2m` are more accurate at the same cost.
 struct evodiff {
