@@ -119,7 +119,13 @@ private:
         std::vector<level> out;
         for (std::size_t j = 0; j < steps; ++j) {
             const double fraction = static_cast<double>(j) / static_cast<double>(steps);
-            out.push_back(at_half_log_snr(schedule, -rho * std::log(top + fraction * (bottom - top))));
+            const double kappa = std::pow(top + fraction * (bottom - top), rho);
+            try {
+                out.push_back(at_half_log_snr(schedule, -std::log(kappa)));
+            } catch (const std::invalid_argument&) {
+                throw std::invalid_argument(
+                    "restart: an interval reaches beyond the noisy end of the schedule");
+            }
         }
         out.push_back(end);
         return out;
