@@ -60,11 +60,11 @@ const json& data_of(const json& recorded) {
     return meta.contains("gmm") ? meta["gmm"] : meta.at("model");
 }
 
-outcome run_case(const json& c, const mixture& data, const std::string& method) {
+outcome run_case(const json& c, const json& meta, const mixture& data, const std::string& method) {
     const entry* by = find(method);
     if (by == nullptr) { return unsupported("no solver is mapped to " + method); }
     try {
-        recorded_case r(c, data, method);
+        recorded_case r(c, meta, data, method);
         return by->run(r);
     } catch (const std::exception& error) {
         return {outcome::kind::failed, std::numeric_limits<double>::infinity(), error.what()};
@@ -95,7 +95,7 @@ bool run_file(const std::filesystem::path& path, const std::string& only,
             const std::string id = c.value("id", "?");
             const std::string label = name + "  " + method + "  " + id;
             if (label.find(only) == std::string::npos) { continue; }
-            outcome o = run_case(c, data, method);
+            outcome o = run_case(c, recorded["meta"], data, method);
             if (o.is == outcome::kind::passed && !c.value("finite", true)) {
                 o.note += o.note.empty() ? "" : "; ";
                 o.note += "up to where the peer's numbers stop being finite";

@@ -290,8 +290,10 @@ bool finite(const vec& x) {
 
 }  // namespace
 
-recorded_case::recorded_case(const json& recorded, const mixture& law, std::string found_by)
+recorded_case::recorded_case(const json& recorded, const json& of_file, const mixture& law,
+                             std::string found_by)
     : c(recorded),
+      meta(of_file),
       data(law),
       method(std::move(found_by)),
       id(recorded.value("id", "")),
@@ -324,25 +326,27 @@ schedule::discrete table_of(const json& recorded) {
     using schedule::discrete;
     const json& config = recorded.at("config");
     const std::string scheduler = recorded.at("scheduler");
-    const bool stable_diffusion =
-        scheduler == "EulerDiscreteScheduler" || scheduler == "HeunDiscreteScheduler";
-    const std::string kind = config.value("beta_schedule", "linear");
-    const int levels = config.value("num_train_timesteps", 1000);
-    const double start = config.value("beta_start", stable_diffusion ? 0.00085 : 0.0001);
-    const double end = config.value("beta_end", stable_diffusion ? 0.012 : 0.02);
-    const discrete table = kind == "squaredcos_cap_v2" ? discrete::cosine(levels)
-                           : kind == "scaled_linear"   ? discrete::scaled_linear(levels, start, end)
-                                                       : discrete::linear(levels, start, end);
-    if (!config.value("rescale_betas_zero_snr", false)) { return table; }
-    // Lin et al. 2023, arXiv:2305.08891, algorithm 1: alpha is shifted and stretched so that the last one is 0
-    const double first = table.alpha(0.0);
-    const double last = table.alpha(levels - 1.0);
-    vec alphas_bar;
-    for (int i = 0; i < levels; ++i) {
-        const double a = (table.alpha(i) - last) * first / (first - last);
-        alphas_bar.push_back(a * a);
+    const bool latent = one_of(scheduler, {"HeunDiscreteScheduler", "KDPM2DiscreteScheduler",
+                                           "KDPM2AncestralDiscreteScheduler", "DPMSolverSDEScheduler"});
+    const bool scaled = one_of(
+        scheduler, {"CogVideoXDDIMScheduler", "CogVideoXDPMScheduler", "LCMScheduler", "TCDScheduler"});
+    if (config.contains("trained_betas") && config["trained_betas"].is_array()) {
+        return discrete::from_betas(numbers(config["trained_betas"]));
     }
-    return discrete::from_alphas_bar(alphas_bar);
+    const std::string kind = config.value("beta_schedule", scaled ? "scaled_linear" : "linear");
+    const int levels = config.value("num_train_timesteps", 1000);
+    const double start = config.value("beta_start", latent || scaled ? 0.00085 : 0.0001);
+    const double end = config.value("beta_end", latent || scaled ? 0.012 : 0.02);
+    discrete table = kind == "squaredcos_cap_v2" ? discrete::cosine(levels)
+                     : kind == "sigmoid"         ? discrete::sigmoid(levels, start, end)
+                     : kind == "laplace"         ? discrete::laplace(levels, {.peer_formula = true})
+                     : kind == "exp"             ? discrete::exponential(levels)
+                     : kind == "scaled_linear"   ? discrete::scaled_linear(levels, start, end)
+                                                 : discrete::linear(levels, start, end);
+    if (scheduler.starts_with("CogVideoX")) {
+        table = table.snr_shifted(config.value("snr_shift_scale", 3.0));
+    }
+    return config.value("rescale_betas_zero_snr", false) ? table.zero_terminal_snr() : table;
 }
 
 bool repeats_last(const std::vector<level>& levels) {

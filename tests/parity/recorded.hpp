@@ -111,16 +111,17 @@ enum class space {
 /// A recorded run.
 ///
 /// Everything a family's adapter needs; an adapter may change the levels and the setup before it runs.
-/// - `c`         the record itself.
+/// - `c`         the record itself, and `meta` what its file says of all its cases.
 /// - `method`    what its adapter is found by: the scheduler's class, or `official_<repository>[/<sampler>]`.
 /// - `kind`      the law of its levels.
 /// - `levels`    from the start to the target of the last step; each level of a two-call method once. Empty where
 ///               the record does not say.
 /// - `setup`     convention, network, start and noise.
 struct recorded_case {
-    recorded_case(const json& recorded, const mixture& data, std::string method);
+    recorded_case(const json& recorded, const json& of_file, const mixture& data, std::string method);
 
     const json& c;
+    const json& meta;
     const mixture& data;
     std::string method;
     std::string id;

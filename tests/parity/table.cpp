@@ -15,6 +15,8 @@ outcome k_diffusion_heun(recorded_case& r);
 // dpm_solver.cpp
 outcome dpm_solver_multistep(recorded_case& r);
 outcome k_diffusion_dpmpp_2m(recorded_case& r);
+// dpm_solver_v3.cpp
+outcome official_dpm_solver_v3(recorded_case& r);
 // exponential.cpp
 outcome dpm_solver_singlestep(recorded_case& r);
 outcome official_dpm_solver(recorded_case& r);
@@ -56,6 +58,7 @@ const std::vector<entry>& table() {
         {"official_k_diffusion/sample_dpmpp_2m", k_diffusion_dpmpp_2m},
         {"DPMSolverSinglestepScheduler", dpm_solver_singlestep},
         {"official_dpm_solver", official_dpm_solver},
+        {"official_dpm_solver_v3", official_dpm_solver_v3},
         {"official_k_diffusion/sample_dpm_fast", k_diffusion_dpm_fast},
 
         {"UniPCMultistepScheduler", unipc},
