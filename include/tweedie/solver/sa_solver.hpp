@@ -33,11 +33,12 @@ namespace tweedie::solver {
 /// Source: Xue et al. 2023, arXiv:2309.05019 (SA-Predictor, SA-Corrector); appendix D for `few_steps`, which
 /// replaces the exact weight of the difference in second-order formulas by `int (1 + tau^2) / 2`, as UniPC's bh1
 /// does.
-/// - order   of the drift: that of the predictor, one more with a corrector of as many nodes plus one. Mean and
-///           variance on Gaussian data: at most 2 where tau > 0. Start-up and, with `lower_order_final`, the last
-///           steps use fewer nodes. A step to sigma = 0 or from alpha = 0 is of first order and not corrected.
+/// - order   of the drift: `order`, with a corrector min(order + 1, corrector); the first steps, with fewer nodes,
+///           cap it at 2, with a corrector at 3, and so do the last with `lower_order_final`. Deviation of
+///           Gaussian data: at most 2 where tau > 0. A step to sigma = 0 or from alpha = 0 is of first order, and
+///           in PEC the state before a step to sigma = 0 is not corrected: x0_hat is all that counts.
 /// - cost    1 network call per step (PECE: 2, the last 1); one more with `correct_last`. max(order, corrector -
-///           1) + 1 live tensors; as many + 2 reads, noise included.
+///           1) + 1 live tensors; as many + 2 reads, noise included, and 2 writes.
 /// - random  one draw per step where tau > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: order outside [1, 4], corrector outside [0, 4]; s_noise negative, NaN or
 ///           infinite; a tau_profile for another number of steps; levels that are not strictly denoising.
@@ -71,48 +72,57 @@ struct sa_solver {
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
         plan_variable predicted = p.variable("x~");
-        plan_variable base = p.variable("base");
         predicted = x;
         plan_history m =
             p.remember(predicts == form::data ? "x0_hat" : "eps_hat", std::max(order, corrector));
-        std::size_t correct_with = 0;  // nodes of the correction of the step before; 0: it is not corrected
+        std::size_t predicted_with = 0;  // nodes of the prediction of the step before
+        std::size_t correct_with = 0;    // and of its correction; 0: it is not corrected
+        // base = x~ less what the predictor added, so it is not kept
+        const auto correct = [&](std::size_t i, const linear_form& ahead) {
+            const level& s = levels[i - 1];
+            std::vector<exponential_node> nodes = {{levels[i].half_log_snr(), ahead}};
+            for (const exponential_node& n : history_nodes(m, levels, i - 1, 0, correct_with - 1)) {
+                nodes.push_back(n);
+            }
+            return predicted + drift(i - 1, s, levels[i], nodes) -
+                   drift(i - 1, s, levels[i], history_nodes(m, levels, i - 1, 0, predicted_with));
+        };
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
+            if (s.alpha == 0.0 || t.sigma == 0.0) {
+                // at these ends only the data prediction has a limit, and only one value of it
+                if (correct_with > 0 && mode == evaluation::pece) {
+                    const linear_form ahead = evaluate(p, predicted, s, predicts);
+                    x = correct(i, ahead);
+                } else {
+                    x = predicted;
+                }
+                const linear_form x0 = p.data_prediction(x, s);
+                predicted = end_step(p, x, i, s, t, x0);
+                correct_with = 0;
+                continue;
+            }
             linear_form ahead = evaluate(p, predicted, s, predicts);
             if (correct_with > 0) {
-                x = base + drift(i - 1, levels[i - 1], s, corrector_nodes(levels, i, ahead, m, correct_with));
+                x = correct(i, ahead);
                 if (mode == evaluation::pece) { ahead = evaluate(p, x, s, predicts); }
             } else {
                 x = predicted;
             }
-            correct_with = 0;
-            if (s.alpha == 0.0 || t.sigma == 0.0) {
-                // at these ends only the data prediction has a limit, and only one value of it
-                const bool is_data = predicts == form::data || s.alpha == 0.0;
-                predicted = end_step(p, x, i, s, t, is_data ? ahead : (x - s.sigma * ahead) / s.alpha);
-                continue;
-            }
             m.push(ahead);
 
             const std::vector<tau_piece> pieces = tau.pieces(i, s, t);
-            base = exponential_decay(s, t, predicts, pieces) * x;
-            const double noise = s_noise * exponential_noise(s, t, predicts, pieces);
-            if (noise > 0.0) { base = base + noise * p.noise(); }
-
             const std::size_t left = lower_order_final ? p.steps() - i : order + corrector;
-            std::vector<exponential_node> nodes;
-            for (std::size_t age = 0; age < std::min({order, m.size(), left}); ++age) {
-                nodes.push_back({levels[i - age].half_log_snr(), m[age]});
-            }
-            predicted = base + drift(i, s, t, nodes);
+            predicted_with = std::min({order, m.size(), left});
             correct_with = std::min({corrector, m.size() + 1, left + 1});
+            predicted = exponential_decay(s, t, predicts, pieces) * x +
+                        drift(i, s, t, history_nodes(m, levels, i, 0, predicted_with));
+            const double noise = s_noise * exponential_noise(s, t, predicts, pieces);
+            if (noise > 0.0) { predicted = predicted + noise * p.noise(); }
         }
-        const level& last = levels.back();
         if (correct_last && correct_with > 0) {
-            const linear_form ahead = evaluate(p, predicted, last, predicts);
-            x = base + drift(p.steps() - 1, levels[p.steps() - 1], last,
-                             corrector_nodes(levels, p.steps(), ahead, m, correct_with));
-            return p.finish(x);
+            const linear_form ahead = evaluate(p, predicted, levels.back(), predicts);
+            return p.finish(correct(p.steps(), ahead));
         }
         return p.finish(predicted);
     }
@@ -126,19 +136,6 @@ private:
         const double noise = s_noise * exponential_noise(s, t, form::data, pieces);
         if (noise > 0.0) { out += noise * p.noise(); }
         return out;
-    }
-
-    /// The value at level `i` and the `count` - 1 before it; `m` holds those of the levels before `i`.
-    [[nodiscard]] static std::vector<exponential_node> corrector_nodes(std::span<const level> levels,
-                                                                       std::size_t i,
-                                                                       const linear_form& ahead,
-                                                                       const plan_history& m,
-                                                                       std::size_t count) {
-        std::vector<exponential_node> nodes = {{levels[i].half_log_snr(), ahead}};
-        for (std::size_t age = 0; age + 1 < count; ++age) {
-            nodes.push_back({levels[i - 1 - age].half_log_snr(), m[age]});
-        }
-        return nodes;
     }
 
     /// What the predictions add over step `i` from s to t: exact for their polynomial, but for `few_steps`.
