@@ -195,8 +195,9 @@ public:
     /// `t.zero_terminal_snr()` is the first, `t.snr_shifted(k).zero_terminal_snr()` the second. sigma' is
     /// formed without 1 - alpha'^2.
     ///
-    /// - `last`    alpha^2 of the last level; 0 is pure noise. Diffusers' classes that list sigmas use 2^-24,
-    ///             so that sigma / alpha = 4096 is finite; in [0, alpha_bar of the level before).
+    /// - `last`    alpha^2 of the last level; 0 is pure noise. Diffusers' classes that list sigmas put 2^-24
+    ///             there, so that sigma / alpha = 4096 is finite; on the linear table that is less noisy than
+    ///             the level before, and is refused here. In [0, alpha^2 of the level before).
     /// - errors    tier 1: fewer than two levels, `last` out of range or NaN.
     [[nodiscard]] discrete zero_terminal_snr(double last = 0.0) const {
         const std::size_t count = alpha_.size();
