@@ -82,9 +82,11 @@ outcome dpm_solver_singlestep(recorded_case& r) {
     return run_all_but_repeated(r, method);
 }
 
+outcome official_dpm_solver_adaptive(recorded_case& r);  // adaptive.cpp
+
 outcome official_dpm_solver(recorded_case& r) {
     const std::string how = r.option("method", "multistep");
-    if (how == "adaptive") { return unsupported("adaptive steps"); }
+    if (how == "adaptive") { return official_dpm_solver_adaptive(r); }
     const bool taylor = r.option("solver_type", "dpmsolver") == "taylor";
     const difference variant = taylor ? solver::difference::taylor : solver::difference::midpoint;
     const form predicts =

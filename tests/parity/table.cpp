@@ -21,6 +21,8 @@ outcome official_dpm_solver_v3(recorded_case& r);
 outcome dpm_solver_singlestep(recorded_case& r);
 outcome official_dpm_solver(recorded_case& r);
 outcome k_diffusion_dpm_fast(recorded_case& r);
+// adaptive.cpp
+outcome k_diffusion_dpm_adaptive(recorded_case& r);
 // unipc.cpp
 outcome unipc(recorded_case& r);
 outcome official_unipc(recorded_case& r);
@@ -60,6 +62,7 @@ const std::vector<entry>& table() {
         {"official_dpm_solver", official_dpm_solver},
         {"official_dpm_solver_v3", official_dpm_solver_v3},
         {"official_k_diffusion/sample_dpm_fast", k_diffusion_dpm_fast},
+        {"official_k_diffusion/sample_dpm_adaptive", k_diffusion_dpm_adaptive},
 
         {"UniPCMultistepScheduler", unipc},
         {"official_unipc", official_unipc},

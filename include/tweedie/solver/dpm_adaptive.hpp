@@ -47,23 +47,18 @@ namespace tweedie::solver {
 /// - choose  to ask for an accuracy rather than for a number of steps; for sampling at few calls a fixed grid and
 ///           `unipc` are cheaper.
 struct dpm_adaptive {
-    enum class difference {
-        dpmsolver,  ///< the corrections of the papers' algorithms
-        taylor,     ///< from the Taylor expansion with exact integrals
-    };
-
-    std::size_t order = 3;        ///< of the solution; the error is of the order below; 2 or 3
-    double rtol = 0.05;           ///< relative tolerance; >= 0
-    double atol = 0.0078;         ///< absolute tolerance, in units of x; > 0
-    double h_init = 0.05;         ///< first step in half-log-SNR; > 0
-    form predicts = form::noise;  ///< which prediction is interpolated
-    difference variant = difference::dpmsolver;
-    step_control control = {};      ///< how the step answers the error
-    double eta = 0.0;               ///< noise, as a part of the ancestral step's; >= 0
-    double s_noise = 1.0;           ///< the noise added is multiplied by this; >= 0
-    std::size_t max_steps = 10000;  ///< steps tried before giving up; > 0
-    double pure_noise_as = 160.0;   ///< the sigma / alpha where steps begin after pure noise; > 0
-    bool peer_formula = false;      ///< ask the network again after a rejection
+    std::size_t order = 3;                      ///< of the solution; the error is of the order below; 2 or 3
+    double rtol = 0.05;                         ///< relative tolerance; >= 0
+    double atol = 0.0078;                       ///< absolute tolerance, in units of x; > 0
+    double h_init = 0.05;                       ///< first step in half-log-SNR; > 0
+    form predicts = form::noise;                ///< which prediction is interpolated
+    difference variant = difference::midpoint;  ///< how differences of predictions are weighted
+    step_control control = {};                  ///< how the step answers the error
+    double eta = 0.0;                           ///< noise, as a part of the ancestral step's; >= 0
+    double s_noise = 1.0;                       ///< the noise added is multiplied by this; >= 0
+    std::size_t max_steps = 10000;              ///< steps tried before giving up; > 0
+    double pure_noise_as = 160.0;               ///< the sigma / alpha where steps begin after pure noise; > 0
+    bool peer_formula = false;                  ///< ask the network again after a rejection
 
     class run;
 
@@ -266,7 +261,7 @@ private:
         const double phi2 = data() ? phi1 / h_ + 1 : phi1 / h_ - 1;
         const double phi3 = phi2 / h_ - 0.5;
         const double sign = data() ? to_.alpha : -to_.sigma;
-        if (o_.variant == difference::dpmsolver) { return base + (sign * phi2 / r2) * (m_2 - m); }
+        if (o_.variant == difference::midpoint) { return base + (sign * phi2 / r2) * (m_2 - m); }
         const combination d10 = (m_1 - m) / r1;
         const combination d11 = (m_2 - m) / r2;
         const combination d1 = (r2 * d10 - r1 * d11) / (r2 - r1);
