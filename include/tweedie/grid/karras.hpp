@@ -26,6 +26,14 @@ struct karras_options {
 /// Source: Karras et al. 2022, arXiv:2206.00364, equation 5. Deviation: s is the noise-to-signal ratio
 /// sigma / alpha, which is their sigma on EDM and VE and makes the grid valid on every schedule.
 ///
+/// The karras, exponential (`log_snr`), lu (`log_snr`) and beta (`beta_over::sigma`) options of diffusers are
+/// these grids over a discrete schedule. Its classes differ in the range: DPM-Solver, UniPC, DEIS and
+/// SA-Solver take that of the whole table, which is the default here; the Euler family takes `.sigma_max` and
+/// `.sigma_min` of the first and the last index that its spacing would visit. What they call final sigma_min
+/// lists the last level twice, so that the last network call changes nothing; here it does not. Times lie
+/// between the training indices: for a network that knows whole ones alone, `condition::index` rounds (the
+/// peer truncates those of exponential and beta).
+///
 /// - `steps`    network levels. `final_level::zero`: n = steps nodes, then the clean level (EDM's practice);
 ///              `final_level::sigma_min`: n = steps + 1 nodes, the last one ends the grid. In [1, 1000000].
 /// - returns    steps + 1 levels, noisy to clean. The ends of the schedule's own range come back exactly.

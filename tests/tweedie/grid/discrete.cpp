@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/grid/discrete.hpp>
 
-#include <support/reference.hpp>
-
 #include <string>
 
 #include "checks.hpp"
@@ -23,41 +21,7 @@ bool is_spacing(const levels& l, int steps, int count, double end) {
     return good;
 }
 
-std::vector<double> without_last(const levels& l) {
-    std::vector<double> times = times_of(l);
-    times.pop_back();
-    return times;
-}
-
 }  // namespace
-
-TEST_CASE("the spacings are those of diffusers", "[grid][discrete][reference]") {
-    const auto table = schedule::discrete::linear();
-    const auto all = reference("schedules.json");
-    int cases = 0;
-    for (const auto& recorded : all["spacings"]) {
-        const auto expected = recorded["timesteps"].get<std::vector<double>>();
-        const std::string spacing = recorded["spacing"];
-        const int n = recorded["n"];
-        const index_zero zero =
-            recorded["scheduler"] == "DDIMScheduler" ? index_zero::visited : index_zero::skipped;
-        CAPTURE(spacing, n);
-        if (spacing == "leading") {
-            const int offset = recorded["steps_offset"];
-            CHECK(without_last(grid::leading(table, n, {.offset = offset, .zero = zero})) == expected);
-        } else if (spacing == "trailing") {
-            CHECK(without_last(grid::trailing(table, n)) == expected);
-        } else if (n > 1 || zero == index_zero::skipped) {
-            CHECK(without_last(grid::linspace(table, n, {.zero = zero})) == expected);
-        } else {
-            // one step: diffusers starts at the clean end
-            CHECK(expected == std::vector<double>{0.0});
-            CHECK(without_last(grid::linspace(table, n)) == std::vector<double>{999.0});
-        }
-        ++cases;
-    }
-    CHECK(cases == 56);
-}
 
 TEST_CASE("the spacings are right for every step count", "[grid][discrete][contract]") {
     const auto table = schedule::discrete::linear();

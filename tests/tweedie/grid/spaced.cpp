@@ -10,21 +10,12 @@
 #include <tweedie/schedule/ve.hpp>
 #include <tweedie/schedule/vp.hpp>
 
-#include <support/reference.hpp>
-
-#include <string>
-
 #include "checks.hpp"
 
 using namespace tweedie;
 using grid::final_level;
 
 namespace {
-
-schedule::discrete zero_terminal_snr() {
-    const auto recorded = reference("schedules.json")["betas"]["zsnr_linear"]["alphas_cumprod_f64"];
-    return schedule::discrete::from_alphas_bar(recorded.get<std::vector<double>>());
-}
 
 std::vector<any_schedule> every_schedule() {
     return {schedule::vp_linear{},
@@ -37,7 +28,7 @@ std::vector<any_schedule> every_schedule() {
             schedule::trig{},
             schedule::discrete::linear(),
             schedule::discrete::cosine(),
-            zero_terminal_snr()};
+            schedule::discrete::linear().zero_terminal_snr()};
 }
 
 }  // namespace
@@ -135,33 +126,6 @@ TEST_CASE("a grid from pure noise is that from a finite level, its first level e
     }
     CHECK(grid::log_snr(flow, 8, {.sigma_max = infinity}) == grid::log_snr(flow, 8));
     CHECK(grid::karras(flow, 1) == levels{{1.0, 0.0, 1.0}, {0.0, 1.0, 0.0}});
-}
-
-TEST_CASE("grid::karras has the sigmas of k-diffusion", "[grid][karras][reference]") {
-    const auto all = reference("schedules.json");
-    REQUIRE(all["karras"].size() == 8);
-    for (const auto& recorded : all["karras"]) {
-        const levels l = grid::karras(
-            schedule::edm{}, recorded["n"],
-            {.rho = recorded["rho"], .sigma_max = recorded["sigma_max"], .sigma_min = recorded["sigma_min"]});
-        CHECK(worst_ratio(l, recorded["sigmas"].get<std::vector<double>>()) < 1e-13);
-    }
-}
-
-TEST_CASE("karras and log_snr have the sigmas and times of diffusers", "[grid][karras][log_snr][reference]") {
-    const auto table = schedule::discrete::scaled_linear();
-    const auto all = reference("schedules.json");
-    int cases = 0;
-    for (const auto& recorded : all["sigmas"]) {
-        const int n = recorded["n"];
-        const levels l =
-            recorded["sigmas_kind"] == "use_karras_sigmas" ? grid::karras(table, n) : grid::log_snr(table, n);
-        CHECK(worst_ratio(l, recorded["sigmas"].get<std::vector<double>>()) < 1e-12);
-        const auto times = recorded["timesteps"].get<std::vector<double>>();
-        for (std::size_t i = 0; i < times.size(); ++i) { CHECK_THAT(l[i].t, WithinAbs(times[i], 1e-9)); }
-        ++cases;
-    }
-    CHECK(cases == 4);
 }
 
 TEST_CASE("spaced grids refuse what they cannot lay out", "[grid][spaced][errors]") {
