@@ -23,11 +23,33 @@ outcome official_dpm_solver(recorded_case& r);
 outcome k_diffusion_dpm_fast(recorded_case& r);
 // adaptive.cpp
 outcome k_diffusion_dpm_adaptive(recorded_case& r);
+// ancestral.cpp
+outcome ddpm(recorded_case& r);
+outcome euler_ancestral(recorded_case& r);
+outcome kdpm2_ancestral(recorded_case& r);
+outcome k_diffusion_euler_ancestral(recorded_case& r);
+outcome k_diffusion_dpm_2_ancestral(recorded_case& r);
+outcome k_diffusion_dpmpp_2s_ancestral(recorded_case& r);
+outcome ltx_euler_ancestral(recorded_case& r);
 // unipc.cpp
 outcome unipc(recorded_case& r);
 outcome official_unipc(recorded_case& r);
 // edm.cpp
 outcome official_edm(recorded_case& r);
+// adams.cpp
+outcome lms(recorded_case& r);
+outcome kdpm2(recorded_case& r);
+outcome k_diffusion_dpm_2(recorded_case& r);
+outcome deis(recorded_case& r);
+outcome ipndm(recorded_case& r);
+outcome pndm(recorded_case& r);
+// flow_maps.cpp
+outcome lcm(recorded_case& r);
+outcome tcd(recorded_case& r);
+outcome consistency(recorded_case& r);
+outcome scm(recorded_case& r);
+outcome flow_match_lcm(recorded_case& r);
+outcome flow_map(recorded_case& r);
 // sde.cpp
 outcome sde_dpm_multistep(recorded_case& r);
 outcome diffusers_dpmpp_sde(recorded_case& r);
@@ -46,7 +68,6 @@ const std::vector<entry>& table() {
         {"EulerDiscreteScheduler", euler},
         {"EDMEulerScheduler", euler},
         {"FlowMatchEulerDiscreteScheduler", euler},
-        {"FlowMapEulerDiscreteScheduler", euler},
         {"MiniMaxH3Scheduler", euler},
         {"official_k_diffusion/sample_euler", k_diffusion_euler},
 
@@ -68,6 +89,30 @@ const std::vector<entry>& table() {
         {"official_unipc", official_unipc},
 
         {"official_edm", official_edm},
+
+        {"LMSDiscreteScheduler", lms},
+        {"official_k_diffusion/sample_lms", lms},
+        {"KDPM2DiscreteScheduler", kdpm2},
+        {"official_k_diffusion/sample_dpm_2", k_diffusion_dpm_2},
+        {"DEISMultistepScheduler", deis},
+        {"IPNDMScheduler", ipndm},
+        {"PNDMScheduler", pndm},
+
+        {"LCMScheduler", lcm},
+        {"TCDScheduler", tcd},
+        {"CMStochasticIterativeScheduler", consistency},
+        {"SCMScheduler", scm},
+        {"FlowMatchLCMScheduler", flow_match_lcm},
+        {"FlowMapEulerDiscreteScheduler", flow_map},
+
+        {"DDPMScheduler", ddpm},
+        {"DDPMParallelScheduler", ddpm},
+        {"EulerAncestralDiscreteScheduler", euler_ancestral},
+        {"KDPM2AncestralDiscreteScheduler", kdpm2_ancestral},
+        {"LTXEulerAncestralRFScheduler", ltx_euler_ancestral},
+        {"official_k_diffusion/sample_euler_ancestral", k_diffusion_euler_ancestral},
+        {"official_k_diffusion/sample_dpm_2_ancestral", k_diffusion_dpm_2_ancestral},
+        {"official_k_diffusion/sample_dpmpp_2s_ancestral", k_diffusion_dpmpp_2s_ancestral},
 
         {"CosineDPMSolverMultistepScheduler", sde_dpm_multistep},
         {"DPMSolverSDEScheduler", diffusers_dpmpp_sde},
