@@ -63,7 +63,7 @@ outcome ddim(recorded_case& r) {
     times.erase(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(first));
     const int n = r.c["set_timesteps"]["num_inference_steps"];
     const double stride = r.option("num_train_timesteps", 1000) / n;  // whole
-    const bool clips = r.option("clip_sample", true);
+    const bool clips = !r.method.starts_with("CogVideoX") && r.option("clip_sample", true);
     const double eta = r.option("eta", 0.0);
     const double range = r.option("clip_sample_range", 1.0);
     if (r.option("thresholding", false)) { return unsupported("thresholding of x0 with epsilon kept"); }

@@ -50,6 +50,8 @@ outcome consistency(recorded_case& r);
 outcome scm(recorded_case& r);
 outcome flow_match_lcm(recorded_case& r);
 outcome flow_map(recorded_case& r);
+// cogvideox.cpp
+outcome cogvideox_dpm(recorded_case& r);
 // sde.cpp
 outcome sde_dpm_multistep(recorded_case& r);
 outcome diffusers_dpmpp_sde(recorded_case& r);
@@ -63,6 +65,7 @@ const std::vector<entry>& table() {
     static const std::vector<entry> entries = {
         {"DDIMScheduler", ddim},
         {"DDIMParallelScheduler", ddim},
+        {"CogVideoXDDIMScheduler", ddim},
         {"DDIMInverseScheduler", ddim_inverse},
 
         {"EulerDiscreteScheduler", euler},
@@ -114,6 +117,7 @@ const std::vector<entry>& table() {
         {"official_k_diffusion/sample_dpm_2_ancestral", k_diffusion_dpm_2_ancestral},
         {"official_k_diffusion/sample_dpmpp_2s_ancestral", k_diffusion_dpmpp_2s_ancestral},
 
+        {"CogVideoXDPMScheduler", cogvideox_dpm},
         {"CosineDPMSolverMultistepScheduler", sde_dpm_multistep},
         {"DPMSolverSDEScheduler", diffusers_dpmpp_sde},
         {"official_k_diffusion/sample_dpmpp_sde", k_diffusion_dpmpp_sde},
