@@ -47,8 +47,9 @@ enum class inner_nodes {
 ///     dpm_solver_singlestep{.predicts = form::noise, .nodes = inner_nodes::own, .orders = orders}
 ///         .plan(schedule, grid::log_snr(schedule, orders.size(), {.last = final_level::sigma_min}));
 ///
-/// - order   `order` in half-log-SNR; `midpoint` of order 3 where its second node tends to 2/3 of the step (it
-///           does on every smooth grid). A step to sigma = 0 or from alpha = 0 is of first order.
+/// - order   `order` in half-log-SNR; of order 3 where the second node tends to 2/3 of the step, as it does on every
+///           smooth grid. A step to sigma = 0 or from alpha = 0 is of first order; with `lower_order_final` the
+///           last step is too, which costs order 3 one.
 /// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders. 2
 ///           live tensors for order 2, 3 for order 3.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that do
@@ -89,7 +90,6 @@ struct dpm_solver_singlestep {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         require_order(order);
-        require_levels(levels, "dpm_solver_singlestep", eta == 0.0 ? walk::either : walk::denoising);
         if (!(eta >= 0.0 && eta <= std::numeric_limits<double>::max())) {
             throw std::invalid_argument("dpm_solver_singlestep: eta must be finite and not negative");
         }
@@ -99,6 +99,7 @@ struct dpm_solver_singlestep {
         if (eta > 0.0 && nodes == inner_nodes::levels) {
             throw std::invalid_argument("dpm_solver_singlestep: eta needs inner_nodes::own");
         }
+        require_levels(levels, "dpm_solver_singlestep", eta == 0.0 ? walk::either : walk::denoising);
         const std::vector<std::size_t> steps = orders_on(levels);
         plan_writer p(describe(), levels);
         plan_variable x = p.state();

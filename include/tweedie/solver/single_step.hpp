@@ -26,9 +26,8 @@ struct single_step_options {
     form predicts = form::data;                 ///< which prediction is interpolated
     difference variant = difference::midpoint;  ///< how the last stage weights the differences
     difference inner = difference::taylor;      ///< how the middle stage of order 3 does
-    double r1 =
-        0.0;  ///< first inner node, share of the step in half-log-SNR; 0: 1/2 (order 2), 1/3 (order 3)
-    double r2 = 0.0;  ///< second inner node; 0: 2/3, the only place where `midpoint` of order 3 has its order
+    double r1 = 0.0;  ///< first inner node, as a share of h; 0: 1/2 (order 2), 1/3 (order 3)
+    double r2 = 0.0;  ///< second inner node; 0: 2/3, the only place where order 3 is of order 3
 };
 
 /// One exponential single step from s to t through the levels `inner`: of order 2 through one, of order 3
@@ -48,8 +47,9 @@ struct single_step_options {
 /// - `inner`   levels between s and t, noisy to clean (of order 3 the first two in this order; t itself may be
 ///             the last one).
 /// - returns   the state at t.
-/// - order     inner.size() + 1; `midpoint` of order 3 only where the second node lies at 2/3, or tends to it.
-///             A step to sigma = 0 or from alpha = 0 is of first order and makes no call.
+/// - order     inner.size() + 1; with two inner levels 3 only where the second lies at 2/3 of the step, or tends
+///             to it: elsewhere the first stage, of low order, enters with weight (`res` corrects for that). A
+///             step to sigma = 0 or from alpha = 0 is of first order and makes no call.
 /// - cost      inner.size() network calls; x, m and one stage are held.
 [[nodiscard]] inline linear_form single_step(plan_writer& p, const linear_form& x, const linear_form& m,
                                              const level& s, std::span<const level> inner, const level& t,
