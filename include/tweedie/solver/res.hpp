@@ -43,8 +43,8 @@ namespace tweedie::solver {
 /// - order   `order` in half-log-SNR. Multistep of order 3 needs `start::single_step` to keep it from the first
 ///           step. A step to sigma = 0 or from alpha = 0 is of first order, and with `lower_order_final` the last
 ///           multistep ones are of order 2 and 1.
-/// - cost    multistep: 1 network call per step, `order` live tensors. Single-step: `order` calls per step, 1 on
-///           a step to sigma = 0 or from alpha = 0; 3 live tensors.
+/// - cost    multistep: 1 network call per step; single-step: `order` calls per step, 1 on a step to sigma = 0 or
+///           from alpha = 0. `order` live tensors.
 /// - errors  `std::invalid_argument`: order outside [2, 3]; c2 or c3 outside (0, 1]; for order 3 c2 = c3 or
 ///           c2 = 2/3; levels that are not strictly denoising.
 /// - choose  single-step where a step must not look back; otherwise `dpm_solver` and `unipc` do as well.
