@@ -6,7 +6,11 @@
 //
 // reads every *.json in DIR (format: README of the records), runs each case whose method and id contain TEXT in
 // double, and prints a line for each case that is not passed, a summary, and last
-// `N passed, N failed, N unsupported`. Exit status 1 when a case failed, 2 when nothing could be read.
+// `N passed, N failed, N unsupported`. Exit status 1 when a case failed, 2 when nothing could be read. Also says how
+// far the noise levels that our grids make of the configurations are from those of the records.
+//
+// A case runs on the recorded noise levels, so that its solver is tested apart from the tables; where our schedules
+// and grids can make the levels from the configuration, they are made too, and a case whose levels differ is failed.
 
 #include <algorithm>
 #include <cstddef>
@@ -18,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "levels.hpp"
 #include "table.hpp"
 
 using namespace parity;
@@ -30,6 +35,36 @@ struct count {
     std::size_t unsupported = 0;
     double worst = 0.0;
     std::map<std::string, std::size_t> notes;  // of the passed and of the unsupported
+    std::size_t made = 0;                      // levels made from the configuration
+    double worst_made = 0.0;
+    std::map<std::string, std::size_t> not_made;
+};
+
+/// The noise levels made by our grids.
+struct level_count {
+    std::size_t made = 0;
+    std::size_t none = 0;
+    double worst = 0.0;
+
+    /// Makes those of a case and compares them with its record.
+    void add(const json& c, const json& meta, const mixture& data, const std::string& method,
+             const std::string& label) {
+        try {
+            const made_levels own = make_levels(recorded_case(c, meta, data, method));
+            if (own.levels.empty()) {
+                ++none;
+                return;
+            }
+            ++made;
+            worst = std::max(worst, own.error);
+            if (own.error <= tolerance) { return; }
+            std::printf("levels       %s: relative difference %.3e  %s\n", label.c_str(), own.error,
+                        own.note.c_str());
+        } catch (const std::exception& error) {
+            ++none;
+            std::printf("levels       %s: not made: %s\n", label.c_str(), error.what());
+        }
+    }
 };
 
 /// The stem under which an official repository's runs are known, from what the record says of its source.
@@ -71,9 +106,28 @@ outcome run_case(const json& c, const json& meta, const mixture& data, const std
     }
 }
 
+/// Makes the levels of a case from its configuration; a passed case becomes a failed one where they differ.
+void check_levels(const json& c, const json& meta, const mixture& data, const std::string& method, outcome& o,
+                  count& n) {
+    if (method.starts_with("official_") || o.is != outcome::kind::passed) { return; }
+    made_levels made;
+    try {
+        made = make_levels(recorded_case(c, meta, data, method));
+    } catch (const std::exception& error) { made.note = error.what(); }
+    if (made.levels.empty()) {
+        ++n.not_made[made.note];
+    } else if (made.error <= tolerance) {
+        ++n.made;
+        n.worst_made = std::max(n.worst_made, made.error);
+    } else {
+        o = {outcome::kind::failed, made.error,
+             "the levels made from the configuration differ: " + made.note};
+    }
+}
+
 /// Runs the cases of a file; false when it could not be read.
 bool run_file(const std::filesystem::path& path, const std::string& only,
-              std::map<std::string, count>& counts) {
+              std::map<std::string, count>& counts, level_count& levels) {
     const std::string name = path.filename().string();
     json recorded;
     try {
@@ -95,7 +149,10 @@ bool run_file(const std::filesystem::path& path, const std::string& only,
             const std::string id = c.value("id", "?");
             const std::string label = name + "  " + method + "  " + id;
             if (label.find(only) == std::string::npos) { continue; }
+            if (c.contains("scheduler")) { levels.add(c, meta, data, method, label); }
             outcome o = run_case(c, recorded["meta"], data, method);
+            count& n = counts[name + "  " + method];
+            check_levels(c, recorded["meta"], data, method, o, n);
             if (o.is == outcome::kind::passed && !c.value("finite", true)) {
                 o.note += o.note.empty() ? "" : "; ";
                 o.note += "up to where the peer's numbers stop being finite";
@@ -112,7 +169,6 @@ bool run_file(const std::filesystem::path& path, const std::string& only,
             } else if (o.is == outcome::kind::unsupported) {
                 std::printf("unsupported  %s: %s\n", label.c_str(), o.note.c_str());
             }
-            count& n = counts[name + "  " + method];
             if (o.is == outcome::kind::passed) {
                 ++n.passed;
                 n.worst = std::max(n.worst, o.error);
@@ -146,7 +202,8 @@ int main(int argc, char** argv) {
     }
     std::sort(files.begin(), files.end());
     std::map<std::string, count> counts;
-    for (const auto& f : files) { run_file(f, argc > 2 ? argv[2] : "", counts); }
+    level_count levels;
+    for (const auto& f : files) { run_file(f, argc > 2 ? argv[2] : "", counts, levels); }
 
     count total;
     std::printf("\n");
@@ -154,10 +211,19 @@ int main(int argc, char** argv) {
         std::printf("%s: %zu passed, %zu failed, %zu unsupported, worst relative error %.1e\n", name.c_str(),
                     n.passed, n.failed, n.unsupported, n.worst);
         for (const auto& [note, times] : n.notes) { std::printf("    %4zu  %s\n", times, note.c_str()); }
+        if (n.made > 0) {
+            std::printf("    %4zu  levels made from the configuration, worst relative error %.1e\n", n.made,
+                        n.worst_made);
+        }
+        for (const auto& [why, times] : n.not_made) {
+            std::printf("    %4zu  levels not made: %s\n", times, why.c_str());
+        }
         total.passed += n.passed;
         total.failed += n.failed;
         total.unsupported += n.unsupported;
     }
+    std::printf("levels from the configuration: %zu cases, worst relative difference %.1e; %zu not made\n",
+                levels.made, levels.worst, levels.none);
     std::printf("%zu passed, %zu failed, %zu unsupported\n", total.passed, total.failed, total.unsupported);
     return total.failed == 0 ? 0 : 1;
 }
