@@ -34,7 +34,7 @@ namespace tweedie::solver {
 /// `peer_formula` draws them independently.
 /// - order   2 in half-log-SNR for the drift; mean and variance of Gaussian data 2 (variance 1 with
 ///           `peer_formula`). A step to sigma = 0 or from alpha = 0 is of first order.
-/// - cost    2 network calls per step, 1 on a step to sigma = 0 or from alpha = 0; 3 live tensors.
+/// - cost    2 network calls per step, 1 on a step to sigma = 0 or from alpha = 0; 2 live tensors.
 /// - random  2 draws per step when eta > 0.
 /// - errors  `std::invalid_argument`: eta or s_noise negative, NaN or infinite; r outside (0, 1]; levels that
 ///           are not strictly denoising.
@@ -58,7 +58,7 @@ struct dpmpp_sde {
         plan_variable x = p.state();
         plan_variable x_s = p.variable("x_s");
         plan_variable d_s = p.variable("x0_hat");
-        plan_variable shared = p.variable("noise");
+        plan_variable w = p.variable("w");
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
             const linear_form x0 = p.data_prediction(x, s);
@@ -66,13 +66,15 @@ struct dpmpp_sde {
                 x = t.alpha * x0;
                 continue;
             }
-            const auto exact = [&s = s](const linear_form& from, const level& to, const linear_form& d) {
+            // x_s carried to a level without noise, and what the prediction adds
+            const auto carry = [&s = s](const level& to) { return to.sigma / s.sigma; };
+            const auto drift = [&s = s](const level& to, const linear_form& d) {
                 const exponential_node node{s.half_log_snr(), d};
-                return exponential_step(from, s, to, std::span(&node, 1), form::data);
+                return exponential_step(linear_form(), s, to, std::span(&node, 1), form::data);
             };
             const renoised_step end = ancestral(s, t, eta);
             if (s.alpha == 0.0) {  // there is no level between pure noise and the next
-                x = exact(x, end.clean, x0);
+                x = carry(end.clean) * x + drift(end.clean, x0);
                 if (s_noise * end.noise > 0.0) { x = x + s_noise * end.noise * p.noise(); }
                 continue;
             }
@@ -81,25 +83,22 @@ struct dpmpp_sde {
             const renoised_step stage = ancestral(s, u, eta);
             x_s = x;
             d_s = x0;
-            // the stage's noise, as it arrives at the end of the step
-            const double carried = r == 1.0                  ? 1.0
-                                   : stage.clean.sigma > 0.0 ? end.clean.sigma / stage.clean.sigma
-                                                             : 0.0;
-            double fresh = s_noise * end.noise;
-            x = exact(x_s, stage.clean, d_s);
-            shared = linear_form();
-            if (s_noise * stage.noise > 0.0) {
-                const linear_form z = p.noise();
-                x = x + s_noise * stage.noise * z;
-                if (!peer_formula) {
-                    const double old = carried * stage.noise;
-                    shared = s_noise * old * z;
-                    fresh = r == 1.0 ? 0.0 : s_noise * std::sqrt((end.noise - old) * (end.noise + old));
-                }
-            }
+            w = carry(stage.clean) * x;  // with the stage's noise: what arrives at the end as carried * w
+            if (s_noise * stage.noise > 0.0) { w = w + s_noise * stage.noise * p.noise(); }
+            x = w + drift(stage.clean, d_s);
             const linear_form d_u = p.data_prediction(x, u);
-            x = exact(x_s, end.clean, (1.0 - 1.0 / (2.0 * r)) * d_s + (1.0 / (2.0 * r)) * d_u) + shared;
-            if (fresh > 0.0) { x = x + fresh * p.noise(); }
+
+            if (peer_formula) {
+                w = carry(end.clean) * x_s;
+                if (s_noise * end.noise > 0.0) { w = w + s_noise * end.noise * p.noise(); }
+            } else if (r < 1.0) {
+                const double carried = stage.clean.sigma > 0.0 ? end.clean.sigma / stage.clean.sigma : 0.0;
+                const double old = carried * stage.noise;
+                const double fresh = s_noise * std::sqrt((end.noise - old) * (end.noise + old));
+                w = carried * w;
+                if (fresh > 0.0) { w = w + fresh * p.noise(); }
+            }
+            x = w + drift(end.clean, (1.0 - 1.0 / (2.0 * r)) * d_s + (1.0 / (2.0 * r)) * d_u);
         }
         return p.finish(x);
     }

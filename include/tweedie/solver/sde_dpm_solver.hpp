@@ -9,9 +9,9 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/exponential_step.hpp>
+#include <tweedie/solver/linear_path.hpp>
 #include <tweedie/solver/single_step.hpp>
 #include <tweedie/solver/start.hpp>
-#include <tweedie/solver/step_noise.hpp>
 
 #include <algorithm>
 #include <array>
@@ -81,11 +81,11 @@ struct sde_dpm_solver {
             if (t.sigma == 0.0 || (euler_at_final && i + 1 == p.steps())) { wanted = 1; }
             const std::vector<exponential_node> nodes =
                 history_nodes(m, levels, i, 0, std::min(wanted, m.size()));
-            step_noise noise(p, s, form_at(s, predicts), tau, s_noise);
+            linear_path w(p, x, s, form_at(s, predicts), tau, s_noise);
             if (std::isfinite(log_snr_step(s, t)) && starting_order(start, nodes.size(), wanted) > 0) {
-                first_step(p, schedule, x, s, t, m, noise);
+                first_step(p, schedule, x, s, t, m, w);
             } else {
-                x = update(x, s, t, nodes) + noise.at(t);
+                x = w.at(t) + drift(s, t, nodes);
             }
         }
         return p.finish(x);
@@ -110,27 +110,26 @@ private:
 
     /// A single step of second order, whose history is the start's own prediction alone.
     void first_step(plan_writer& p, const any_schedule& schedule, plan_variable& x, const level& s,
-                    const level& t, const plan_history& m, step_noise& noise) const {
+                    const level& t, const plan_history& m, linear_path& w) const {
         const double tau = std::sqrt(eta);
         const level u = at_half_log_snr(schedule, s.half_log_snr() + log_snr_step(s, t) / 2.0);
-        plan_variable x_s = p.variable("x_s");
-        x_s = x;
         const exponential_node known{s.half_log_snr(), m[0]};
-        x = exponential_step(x, s, u, std::span(&known, 1), predicts, tau) + noise.at(u);
+        x = w.at(u) + exponential_step(linear_form(), s, u, std::span(&known, 1), predicts, tau);
         const linear_form m_u = evaluate(p, x, u, predicts);
         const std::array<exponential_node, 2> nodes = {exponential_node{s.half_log_snr(), m[0]},
                                                        exponential_node{u.half_log_snr(), m_u}};
-        x = exponential_step(x_s, s, t, nodes, predicts, variant, tau) + noise.at(t);
+        x = w.at(t) + exponential_step(linear_form(), s, t, nodes, predicts, variant, tau);
     }
 
-    [[nodiscard]] linear_form update(const linear_form& x, const level& s, const level& t,
-                                     const std::vector<exponential_node>& nodes) const {
+    /// What the predictions add.
+    [[nodiscard]] linear_form drift(const level& s, const level& t,
+                                    const std::vector<exponential_node>& nodes) const {
         const double tau = std::sqrt(eta);
         const form f = form_at(s, predicts);
         if (nodes.size() < 3 || peer_formula == peer::none) {
-            return exponential_step(x, s, t, nodes, f, variant, tau);
+            return exponential_step(linear_form(), s, t, nodes, f, variant, tau);
         }
-        const linear_form base = exponential_step(x, s, t, std::span(nodes).first(1), f, tau);
+        const linear_form base = exponential_step(linear_form(), s, t, std::span(nodes).first(1), f, tau);
         const double h = log_snr_step(s, t);
         const double r0 = (nodes[0].half_log_snr - nodes[1].half_log_snr) / h;
         const linear_form d0 = (nodes[0].value - nodes[1].value) / r0;

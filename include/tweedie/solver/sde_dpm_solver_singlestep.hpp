@@ -10,7 +10,7 @@
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/dpm_solver_singlestep.hpp>
 #include <tweedie/solver/exponential_step.hpp>
-#include <tweedie/solver/step_noise.hpp>
+#include <tweedie/solver/linear_path.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -28,7 +28,7 @@ namespace tweedie::solver {
 ///     u_2  = step s -> l_2 with m0, m1 + noise(l_2)                m2 = prediction at u_2     (order 3)
 ///     x_t  = step s -> t with m0, m1 (order 2); m0, m2 (order 3, midpoint); m0, m1, m2 (taylor) + noise(t)
 ///
-/// "Step" is `exponential_step` with eta = tau^2, noise(.) one Brownian path (`step_noise`). The orders of the
+/// "Step" is `exponential_step` with eta = tau^2, noise(.) one Brownian path (`linear_path`). The orders of the
 /// steps are those of `dpm_solver_singlestep`, which this is with eta = 0. Source: the sde-dpmsolver++ of diffusers'
 /// DPMSolverSinglestepScheduler; Lu et al. 2022, arXiv:2211.01095, for the steps.
 ///
@@ -36,8 +36,8 @@ namespace tweedie::solver {
 /// `- 1/2` for `+ 1/2` in the weight of the second difference. `peer_formula` does both.
 /// - order   of the drift: `order` in half-log-SNR (3 with `midpoint` only where l_2 tends to 2/3 of the step). On
 ///           Gaussian data the deviation converges with 1 for order 1, 2 for 2 and 3; 1 with `peer_formula`.
-/// - cost    one network call and one draw per interval; 2 live tensors for order 2, 3 for order 3, and one for the
-///           noise.
+/// - cost    one network call and one draw per interval; `order` live tensors in data prediction, at most one more
+///           in noise prediction and with `peer_formula`.
 /// - random  one draw per interval when eta > 0, none at sigma = 0.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; eta or s_noise negative, NaN or infinite; `orders` that
 ///           do not fit the levels or lie outside [1, 3]; levels that are not strictly denoising.
@@ -73,21 +73,18 @@ struct sde_dpm_solver_singlestep {
         for (const std::size_t k : steps) {
             const level& s = levels[i];
             const form f = form_at(s, predicts);
-            step_noise path(p, s, f, tau, s_noise);
+            linear_path w(p, x, s, f, tau, s_noise);
             plan_history m = p.remember("m", 3);
             x_s = x;
             for (std::size_t stage = 0; stage < k; ++stage) {
                 const level at = p.step(i + stage).s;
                 m.push(evaluate(p, x, at, predicts));
                 const level& to = levels[i + stage + 1];
-                linear_form next = stage_of(x_s, levels.subspan(i, stage + 1), to, m, f, stage + 1 == k);
-                if (peer_formula) {
-                    const double deviation = s_noise * exponential_noise(s, to, f, tau);
-                    if (deviation > 0.0) { next += deviation * p.noise(); }
-                    x = next;
-                } else {
-                    x = next + path.at(to);
-                }
+                // one path, or, as the peer has it, a new one for each stage
+                const auto linear = [&] {
+                    return peer_formula ? linear_path(p, x_s, s, f, tau, s_noise).at(to) : w.at(to);
+                };
+                x = linear() + drift(levels.subspan(i, stage + 1), to, m, f, stage + 1 == k);
             }
             i += k;
         }
@@ -95,21 +92,23 @@ struct sde_dpm_solver_singlestep {
     }
 
 private:
-    /// The drift from known[0] to `to` with the predictions at `known`, of which m[0] belongs to the last.
-    [[nodiscard]] linear_form stage_of(const linear_form& x_s, std::span<const level> known, const level& to,
-                                       const plan_history& m, form f, bool end) const {
+    /// What the predictions add from known[0] to `to`, with the predictions at `known`, of which m[0] belongs to the last.
+    [[nodiscard]] linear_form drift(std::span<const level> known, const level& to, const plan_history& m,
+                                    form f, bool end) const {
         const double tau = std::sqrt(eta);
         const level& s = known[0];
         std::vector<exponential_node> nodes;
         for (std::size_t j = 0; j < known.size(); ++j) {
             nodes.push_back({known[j].half_log_snr(), m[known.size() - 1 - j]});
         }
-        if (nodes.size() == 2) { return exponential_step(x_s, s, to, nodes, f, end ? variant : inner, tau); }
+        if (nodes.size() == 2) {
+            return exponential_step(linear_form(), s, to, nodes, f, end ? variant : inner, tau);
+        }
         if (nodes.size() == 3 && variant == difference::midpoint) {
             nodes.erase(nodes.begin() + 1);
-            return exponential_step(x_s, s, to, nodes, f, tau);
+            return exponential_step(linear_form(), s, to, nodes, f, tau);
         }
-        linear_form out = exponential_step(x_s, s, to, nodes, f, tau);
+        linear_form out = exponential_step(linear_form(), s, to, nodes, f, tau);
         if (nodes.size() == 3 && peer_formula && f == form::data) {
             const double h = log_snr_step(s, to);
             const double r1 = (nodes[1].half_log_snr - nodes[0].half_log_snr) / h;

@@ -9,7 +9,7 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/exponential_step.hpp>
-#include <tweedie/solver/step_noise.hpp>
+#include <tweedie/solver/linear_path.hpp>
 
 #include <array>
 #include <cmath>
@@ -23,7 +23,7 @@ namespace tweedie::solver {
 /// SEEDS-1, -2 and -3: single-step exponential integrators of the diffusion SDE, with stages.
 ///
 /// With a(s, t) and E the exact linear part and integral of a constant, D_k the prediction at stage k, and
-/// noise(u) one Brownian path seen at the stages and at the end:
+/// noise(u) one Brownian path (`linear_path`) seen at the stages and at the end:
 ///
 ///     SEEDS-1   x_t = a x_s + E D_0 + noise(t)
 ///     SEEDS-2   u   = lambda_s + r h,      x_u = a x_s + E D_0 + noise(u)
@@ -41,7 +41,8 @@ namespace tweedie::solver {
 /// - order   of the drift: `order` in half-log-SNR. On Gaussian data the mean converges with `order`; the
 ///           variance with order 1 for SEEDS-1 and 2 for SEEDS-2 and -3 (three stages on one path cannot match
 ///           the covariances of the third order).
-/// - cost    `order` network calls per step, 1 on a step to sigma = 0 or from alpha = 0; `order` draws. .
+/// - cost    `order` network calls per step, 1 on a step to sigma = 0 or from alpha = 0; `order` draws; `order`
+///           live tensors in data prediction, at most one more in noise prediction.
 /// - random  `order` draws per step when tau > 0.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; tau or s_noise negative, NaN or infinite; r outside
 ///           (0, 1]; levels that are not strictly denoising.
@@ -67,22 +68,20 @@ struct seeds {
         require_levels(levels, "seeds");
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
-        plan_variable x_s = p.variable("x_s");
         plan_variable m0 = p.variable("m0");
         plan_variable m1 = p.variable("m1");
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
             const form f = form_at(s, predicts);
-            step_noise noise(p, s, f, tau, s_noise);
+            linear_path w(p, x, s, f, tau, s_noise);
             const auto node = [](const level& at, const linear_form& value) {
                 return exponential_node{at.half_log_snr(), value};
             };
             const auto step = [&, &s = s](const level& to, std::span<const exponential_node> nodes,
                                           difference how) {
-                return exponential_step(x_s, s, to, nodes, f, how, tau) + noise.at(to);
+                return w.at(to) + exponential_step(linear_form(), s, to, nodes, f, how, tau);
             };
             m0 = evaluate(p, x, s, predicts);
-            x_s = x;
             const double h = log_snr_step(s, t);
             if (order == 1 || !std::isfinite(h)) {  // at an infinite end there is no level between
                 x = step(t, std::array{node(s, m0)}, variant);

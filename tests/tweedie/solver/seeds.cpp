@@ -3,8 +3,8 @@
 #include <tweedie/solver/ddim.hpp>
 #include <tweedie/solver/dpm_solver_singlestep.hpp>
 #include <tweedie/solver/dpmpp_sde.hpp>
+#include <tweedie/solver/linear_path.hpp>
 #include <tweedie/solver/seeds.hpp>
-#include <tweedie/solver/step_noise.hpp>
 
 #include <support/catch.hpp>
 
@@ -83,7 +83,8 @@ TEST_CASE("The noise of a step is one Brownian path: the paper's decomposition",
     const tweedie::level& t = levels[2];
     const double h = tweedie::log_snr_step(s, t);
     tweedie::plan_writer p("noise", levels);
-    tweedie::solver::step_noise path(p, s, form::noise, 1.0, 1.0);
+    const tweedie::linear_form nothing;
+    tweedie::solver::linear_path path(p, nothing, s, form::noise, 1.0, 1.0);
     const tweedie::level middle = tweedie::at_half_log_snr(vp, s.half_log_snr() + h / 2.0);
     const tweedie::linear_form at_middle = path.at(middle);
     const tweedie::linear_form at_end = path.at(t);
@@ -123,7 +124,7 @@ TEST_CASE("Mean and deviation of seeds converge with the declared order", "[solv
 }
 
 TEST_CASE("Drawing the noise of the stages independently costs an order", "[solver][seeds][law]") {
-    // what `step_noise` is for: seeds-2 and dpmpp_sde are one method, the latter can draw independently
+    // what `linear_path` is for: seeds-2 and dpmpp_sde are one method, the latter can draw independently
     const tweedie::any_schedule edm = tweedie::schedule::edm{};
     const sde::law_order path = sde::order_of_law(seeds{}, edm, 1.0, sde::even_levels, 160);
     const sde::law_order independent =
@@ -156,6 +157,11 @@ TEST_CASE("seeds costs its order in calls and draws", "[solver][seeds][cost]") {
         const tweedie::plan_counts one = sde::cost_of_a_step(seeds{.order = order}, vp);
         CHECK(one.network_calls == order);
         CHECK(one.draws == order);
+        CHECK(one.live_tensors == order);
+        for (const difference variant : {difference::midpoint, difference::taylor}) {
+            const seeds noise{.order = order, .predicts = form::noise, .variant = variant};
+            CHECK(sde::cost_of_a_step(noise, vp).live_tensors <= order + 1);
+        }
     }
     CHECK(tweedie::counts(seeds{.tau = 0.0}.plan(vp, sde::even_levels(vp, 4))).draws == 0);
     CHECK(tweedie::counts(seeds{.order = 3}.plan(vp, tweedie::grid::log_snr(vp, 4))).network_calls == 10);
@@ -242,7 +248,7 @@ TEST_CASE("dpmpp_sde costs two calls and two draws", "[solver][dpmpp_sde][cost]"
     const tweedie::plan_counts one = sde::cost_of_a_step(dpmpp_sde{}, vp);
     CHECK(one.network_calls == 2);
     CHECK(one.draws == 2);
-    CHECK(one.live_tensors == 3);
+    CHECK(one.live_tensors == 2);
     CHECK(tweedie::counts(dpmpp_sde{.eta = 0.0}.plan(vp, sde::even_levels(vp, 3))).draws == 0);
 }
 
