@@ -30,7 +30,8 @@ namespace tweedie::solver {
 /// Source: Lu et al. 2022, arXiv:2206.00927, section 3.4 and appendix C (noise prediction); arXiv:2211.01095
 /// (data prediction); `step_rule::pid` and `.eta` as in k-diffusion's sample_dpm_adaptive. Deviations: the last
 /// step ends on the last level exactly; after a rejection the network's answer at s is used again
-/// (`peer_formula` asks again, as both programs do).
+/// (`peer_formula` asks again, as both programs do, and takes Lu et al.'s step factors in single precision and
+/// without bounds, as theirs does).
 ///
 /// With `.eta` > 0 every accepted step is an ancestral one (see `ancestral`): a shorter deterministic step, then
 /// fresh noise. The noise is drawn after the step was accepted, so what is rejected cannot depend on it, and the

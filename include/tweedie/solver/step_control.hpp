@@ -12,7 +12,8 @@ namespace tweedie::solver {
 /// How an adaptive method answers the error of a step.
 enum class step_rule {
     /// accept where the error is at most 1; next step `safety E^(-1/order)` times as long (Lu et al. 2022,
-    /// arXiv:2206.00927, algorithm of DPM-Solver-12 and -23)
+    /// arXiv:2206.00927, algorithm of DPM-Solver-12 and -23), at least a tenth and at most five times: an error
+    /// that is small by accident must not be followed by a step as long as the way
     published,
     /// a PID controller whose factor is limited to `1 + atan(factor - 1)`, accepting where that is at least
     /// `accept_safety`; as k-diffusion does
@@ -46,9 +47,10 @@ struct step_control {
 class step_size {
 public:
     /// - `order`   of the method that moves on.
-    /// - `single`  round the factor of `published` to single precision, as its authors' program does.
-    step_size(const step_control& options, double h, double order, bool single = false)
-        : options_(options), h_(h), order_(order), single_(single) {}
+    /// - `peer`    round the factor of `published` to single precision and let it be as large as it is, as its
+    ///             authors' program does.
+    step_size(const step_control& options, double h, double order, bool peer = false)
+        : options_(options), h_(h), order_(order), peer_(peer) {}
 
     [[nodiscard]] double h() const { return h_; }
 
@@ -61,8 +63,9 @@ public:
         if (options_.rule == step_rule::published) {
             accept = error <= 1.0;
             factor = std::pow(error, -1.0 / order_);
-            if (single_) { factor = static_cast<double>(static_cast<float>(factor)); }
-            h_ = std::max(options_.safety * tried * factor, 1e-3 * tried);
+            if (peer_) { factor = static_cast<double>(static_cast<float>(factor)); }
+            factor = std::max(options_.safety * factor, peer_ ? 1e-3 : 0.1);
+            h_ = tried * (peer_ ? factor : std::min(factor, 5.0));
         } else {
             const double inverse = 1.0 / (error + 1e-8);
             if (!begun_) { before_ = before_that_ = inverse; }
@@ -94,7 +97,7 @@ private:
     step_control options_;
     double h_;
     double order_;
-    bool single_ = false;
+    bool peer_ = false;
     bool begun_ = false;
     double before_ = 0.0;
     double before_that_ = 0.0;
