@@ -47,7 +47,7 @@ struct none {
 template <class T>
 T asked(const recorded_case& r, const char* name, T otherwise) {
     if (!r.c.contains("set_timesteps")) { return otherwise; }
-    const json& given = r.c["set_timesteps"];
+    const json& given = r.c.at("set_timesteps");
     return given.contains(name) && !given[name].is_null() ? given[name].get<T>() : otherwise;
 }
 
@@ -93,7 +93,7 @@ list flow_match(const recorded_case& r, std::string& note) {
     const bool dynamic = r.option("use_dynamic_shifting", false);
     const double first = 1.0 / r.option("num_train_timesteps", 1000);
     list out;
-    if (r.c["set_timesteps"].contains("sigmas")) {
+    if (r.c.at("set_timesteps").contains("sigmas")) {
         vec times = asked(r, "sigmas", vec{});
         if (times.back() != 0.0) { times.push_back(0.0); }
         out = grid::from_times(flow, times);
@@ -120,7 +120,7 @@ list flow_sigmas(const recorded_case& r, std::string& note) {
     const int steps = asked(r, "num_inference_steps", 0);
     const double train = r.option("num_train_timesteps", 1000);
     list out;
-    if (r.c["set_timesteps"].contains("sigmas")) {
+    if (r.c.at("set_timesteps").contains("sigmas")) {
         vec times = asked(r, "sigmas", vec{});
         times.push_back(0.0);
         out = grid::from_times(flow, times);
@@ -150,7 +150,7 @@ vec euler_ratios(const recorded_case& r, const schedule::discrete& table, std::s
     const int steps = asked(r, "num_inference_steps", 0);
     const std::string spacing = r.option("timestep_spacing", "linspace");
     vec out;
-    if (r.c["set_timesteps"].contains("timesteps")) {
+    if (r.c.at("set_timesteps").contains("timesteps")) {
         for (const double t : asked(r, "timesteps", vec{})) { out.push_back(ratio(at(table, t))); }
         return out;
     }
@@ -172,7 +172,7 @@ vec euler_ratios(const recorded_case& r, const schedule::discrete& table, std::s
 }
 
 list euler_family(const recorded_case& r, const schedule::discrete& table, std::string& note) {
-    if (r.c["set_timesteps"].contains("sigmas")) {
+    if (r.c.at("set_timesteps").contains("sigmas")) {
         return grid::from_sigmas(schedule::edm{}, asked(r, "sigmas", vec{}));
     }
     if (r.option("interpolation_type", "linear") != std::string("linear")) {
@@ -197,13 +197,13 @@ list dpm_family(const recorded_case& r, const schedule::discrete& whole) {
     if (!shape.empty()) {
         return shaped(shape, ratio(at(whole, whole.range().noisy)), ratio(at(whole, 0.0)), steps);
     }
-    if (r.c["set_timesteps"].contains("timesteps")) {
+    if (r.c.at("set_timesteps").contains("timesteps")) {
         vec times = asked(r, "timesteps", vec{});
         times.push_back(-1.0);
         return grid::from_times(whole, times);
     }
-    const json& config = r.c["config"];
-    const bool clips = config.contains("lambda_min_clipped") && config["lambda_min_clipped"].is_number();
+    const json& config = r.c.at("config");
+    const bool clips = config.contains("lambda_min_clipped") && config.at("lambda_min_clipped").is_number();
     const schedule::discrete table = clips ? whole.cut_below(r.option("lambda_min_clipped", -1e9)) : whole;
     const std::string spacing = r.option("timestep_spacing", "linspace");
     if (spacing == "leading") {
@@ -217,7 +217,7 @@ list dpm_family(const recorded_case& r, const schedule::discrete& whole) {
 /// Levels at training indices, index 0 visited: DDPM, DDIM, PNDM and what is made of them.
 list ddpm_family(const recorded_case& r, const schedule::discrete& table) {
     const int steps = asked(r, "num_inference_steps", 0);
-    if (r.c["set_timesteps"].contains("timesteps")) {
+    if (r.c.at("set_timesteps").contains("timesteps")) {
         vec times = asked(r, "timesteps", vec{});
         times.push_back(-1.0);
         return grid::from_times(table, times);
@@ -265,11 +265,39 @@ list consistency(const recorded_case& r) {
     return out;
 }
 
+/// The levels of inversion, from the clean end: those of sampling, backwards. Network calls alone for DDIM;
+/// for DPM-Solver the last index follows.
+list rising(const recorded_case& r, const schedule::discrete& table) {
+    const int steps = asked(r, "num_inference_steps", 0);
+    if (!shape_of(r).empty() || r.option("use_flow_sigmas", false)) { throw none{"shaped levels that rise"}; }
+    if (r.method == "DDIMInverseScheduler") {
+        list out = ddpm_family(r, table);
+        out.pop_back();
+        std::reverse(out.begin(), out.end());
+        return out;
+    }
+    const std::string spacing = r.option("timestep_spacing", "linspace");
+    const int offset = spacing == "leading" ? r.option("steps_offset", 0) : 0;
+    list out = spacing == "trailing"  ? grid::trailing(table, steps)
+               : spacing == "leading" ? grid::leading(table, steps, {.zero = index_zero::skipped})
+                                      : grid::linspace(table, steps, {.zero = index_zero::skipped});
+    std::reverse(out.begin(), out.end());
+    if (spacing == "trailing") {  // no index 0: from the first of the equal shares
+        out.erase(out.begin());
+        out.push_back(at(table, table.range().noisy));
+        return out;
+    }
+    out.front() = at(table, 0.0);
+    out.back() = at(table, table.range().noisy);
+    for (std::size_t i = 0; i + 1 < out.size(); ++i) { out[i] = at(table, out[i].t + offset); }
+    return out;
+}
+
 list made_from(const recorded_case& r, std::string& note) {
     const std::string& method = r.method;
     if (r.official()) { throw none{"of an official repository"}; }
     if (among(method, {"DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler"})) {
-        throw none{"levels that rise"};
+        return rising(r, table_of(r.c));
     }
     if (method == "SCMScheduler") { throw none{"angles from 1.5708 instead of pi / 2"}; }
     const int steps = asked(r, "num_inference_steps", 0);

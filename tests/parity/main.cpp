@@ -6,8 +6,7 @@
 //
 // reads every *.json in DIR (format: README of the records), runs each case whose method and id contain TEXT in
 // double, and prints a line for each case that is not passed, a summary, and last
-// `N passed, N failed, N unsupported`. Exit status 1 when a case failed, 2 when nothing could be read. Also says how
-// far the noise levels that our grids make of the configurations are from those of the records.
+// `N passed, N failed, N unsupported`. Exit status 1 when a case failed, 2 when nothing could be read.
 //
 // A case runs on the recorded noise levels, so that its solver is tested apart from the tables; where our schedules
 // and grids can make the levels from the configuration, they are made too, and a case whose levels differ is failed.
@@ -18,8 +17,10 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "levels.hpp"
@@ -38,33 +39,6 @@ struct count {
     std::size_t made = 0;                      // levels made from the configuration
     double worst_made = 0.0;
     std::map<std::string, std::size_t> not_made;
-};
-
-/// The noise levels made by our grids.
-struct level_count {
-    std::size_t made = 0;
-    std::size_t none = 0;
-    double worst = 0.0;
-
-    /// Makes those of a case and compares them with its record.
-    void add(const json& c, const json& meta, const mixture& data, const std::string& method,
-             const std::string& label) {
-        try {
-            const made_levels own = make_levels(recorded_case(c, meta, data, method));
-            if (own.levels.empty()) {
-                ++none;
-                return;
-            }
-            ++made;
-            worst = std::max(worst, own.error);
-            if (own.error <= tolerance) { return; }
-            std::printf("levels       %s: relative difference %.3e  %s\n", label.c_str(), own.error,
-                        own.note.c_str());
-        } catch (const std::exception& error) {
-            ++none;
-            std::printf("levels       %s: not made: %s\n", label.c_str(), error.what());
-        }
-    }
 };
 
 /// The stem under which an official repository's runs are known, from what the record says of its source.
@@ -101,6 +75,8 @@ outcome run_case(const json& c, const json& meta, const mixture& data, const std
     try {
         recorded_case r(c, meta, data, method);
         return by->run(r);
+    } catch (const json::exception& error) {
+        return unsupported(std::string("not of the format: ") + error.what());
     } catch (const std::exception& error) {
         return {outcome::kind::failed, std::numeric_limits<double>::infinity(), error.what()};
     }
@@ -127,7 +103,7 @@ void check_levels(const json& c, const json& meta, const mixture& data, const st
 
 /// Runs the cases of a file; false when it could not be read.
 bool run_file(const std::filesystem::path& path, const std::string& only,
-              std::map<std::string, count>& counts, level_count& levels) {
+              std::map<std::string, count>& counts) {
     const std::string name = path.filename().string();
     json recorded;
     try {
@@ -149,7 +125,6 @@ bool run_file(const std::filesystem::path& path, const std::string& only,
             const std::string id = c.value("id", "?");
             const std::string label = name + "  " + method + "  " + id;
             if (label.find(only) == std::string::npos) { continue; }
-            if (c.contains("scheduler")) { levels.add(c, meta, data, method, label); }
             outcome o = run_case(c, recorded["meta"], data, method);
             count& n = counts[name + "  " + method];
             check_levels(c, recorded["meta"], data, method, o, n);
@@ -202,8 +177,7 @@ int main(int argc, char** argv) {
     }
     std::sort(files.begin(), files.end());
     std::map<std::string, count> counts;
-    level_count levels;
-    for (const auto& f : files) { run_file(f, argc > 2 ? argv[2] : "", counts, levels); }
+    for (const auto& f : files) { run_file(f, argc > 2 ? argv[2] : "", counts); }
 
     count total;
     std::printf("\n");
@@ -222,8 +196,6 @@ int main(int argc, char** argv) {
         total.failed += n.failed;
         total.unsupported += n.unsupported;
     }
-    std::printf("levels from the configuration: %zu cases, worst relative difference %.1e; %zu not made\n",
-                levels.made, levels.worst, levels.none);
     std::printf("%zu passed, %zu failed, %zu unsupported\n", total.passed, total.failed, total.unsupported);
     return total.failed == 0 ? 0 : 1;
 }
