@@ -37,7 +37,7 @@ std::vector<row> ancestral_rows() {
         row_of("euler_ancestral", s::euler_ancestral{}, first),
         row_of("euler_ancestral flow eta 0.5", s::euler_ancestral{.eta = 0.5, .variant = s::downstep::flow},
                first),
-        row_of("euler_ancestral eta 2", s::euler_ancestral{.eta = 2.0}),
+        row_of("euler_ancestral eta 2", s::euler_ancestral{.eta = 2.0}, first),
         row_of("dpm2_ancestral eta 0", s::dpm2_ancestral{.eta = 0.0}, second_ode),
         row_of("dpm2_ancestral", s::dpm2_ancestral{}, second),
         row_of("dpmpp_2s_ancestral eta 0", s::dpmpp_2s_ancestral{.eta = 0.0}, second_ode),
@@ -53,8 +53,7 @@ std::vector<row> ancestral_rows() {
         row_of("flow_sde forward", s::flow_sde{}, first),
         row_of("flow_sde sigma", s::flow_sde{.g = g::sigma}, first),
         row_of("flow_sde flow_grpo 0.7", s::flow_sde{.g = g::flow_grpo, .scale = 0.7}, first),
-        row_of("flow_sde constant native", s::flow_sde{.g = g::constant, .scale = 0.3, .variant = native},
-               first_native),
+        row_of("flow_sde constant 0.3", s::flow_sde{.g = g::constant, .scale = 0.3}, first),
         row_of("flow_sde forward native", s::flow_sde{.variant = native}, first_native),
         row_of("langevin", s::langevin{}),
     };

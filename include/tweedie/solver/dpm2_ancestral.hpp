@@ -22,8 +22,8 @@ namespace tweedie::solver {
 /// Source: k-diffusion's `sample_dpm_2_ancestral`, after Karras et al. 2022, arXiv:2206.00364, and Lu et al.
 /// 2022, arXiv:2206.00927; there on VE, here on any schedule. A step whose lower level is clean (eta = 1 from
 /// pure noise, or to sigma = 0) and a step from alpha = 0 are first-order, `ddim`.
-/// - order   2 in sigma / alpha with eta = 0; weak order 2 otherwise, because the noise is exact (none for
-///           eta > 1 and s_noise != 1, which are heuristics).
+/// - order   2 in sigma / alpha with eta = 0; weak order 2 with any finite eta, because the noise is exact
+///           (none with s_noise != 1, which changes the law).
 /// - cost    2 network calls per step, 1 where first-order; 2 live tensors.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or

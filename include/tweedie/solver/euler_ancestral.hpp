@@ -21,8 +21,8 @@ namespace tweedie::solver {
 /// arXiv:2206.00364, as k-diffusion splits the step; on VE theirs, on VP and flow the same in x / alpha. For
 /// eta <= 1, posterior and s_noise = 1 it is `ddim` with that eta, on every schedule. eta = infinity renoises
 /// each x0_hat fully (`stochastic_sampling` of flow matching, and the stepping of consistency models).
-/// - order   1 in sigma / alpha with eta = 0; weak order 1 otherwise (none for eta > 1 and s_noise != 1,
-///           which are heuristics).
+/// - order   1 in sigma / alpha with eta = 0; weak order 1 with any finite eta (none with s_noise != 1,
+///           which changes the law).
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: eta negative or NaN, above 1 with `downstep::flow`; s_noise negative or

@@ -40,7 +40,9 @@ namespace tweedie::solver {
 /// Vanden-Eijnden 2023, arXiv:2303.08797, for any g; Liu et al. 2025, Flow-GRPO, arXiv:2505.05470, for the
 /// fourth and its `euler_maruyama` step. The exponential form integrates the linear part and the noise
 /// exactly at constant tau: it keeps the variance of pure noise and never overshoots, however long the step.
-/// A step to sigma = 0 returns alpha_t x0_hat in both forms.
+/// The first form is explicit: unstable where g^2 |dt| exceeds about 4 sigma^2. A step to sigma = 0 returns
+/// alpha_t x0_hat in both. g is in units of x / sqrt(time): on a table, whose time counts to 999, the same
+/// diffusion needs a g smaller by sqrt(999).
 /// - order   weak order 1 in the schedule's time.
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  one draw per step with g > 0, none on a step to sigma = 0.

@@ -111,13 +111,16 @@ TEST_CASE("the law of ancestral sampling converges with the order of its determi
           "[solver][ancestral][order]") {
     for (const named_schedule& s : families()) {
         for (const downstep variant : {downstep::posterior, downstep::flow}) {
-            for (const double eta : {0.5, 1.0}) {
+            for (const double eta : {0.5, 1.0, 2.0}) {
+                if (eta > 1.0 && variant == downstep::flow) { continue; }
                 INFO(s.name << ", eta " << eta);
                 CHECK_THAT(order(solver::euler_ancestral{.eta = eta, .variant = variant}, s.schedule, 320),
                            WithinAbs(1.0, 0.1));
-                CHECK_THAT(order(solver::dpm2_ancestral{.eta = eta, .variant = variant}, s.schedule, 160),
+                CHECK_THAT(order(solver::dpm2_ancestral{.eta = eta, .variant = variant}, s.schedule,
+                                 eta > 1.0 ? 480 : 160),
                            WithinAbs(2.0, 0.1));
-                CHECK_THAT(order(solver::dpmpp_2s_ancestral{.eta = eta, .variant = variant}, s.schedule, 160),
+                CHECK_THAT(order(solver::dpmpp_2s_ancestral{.eta = eta, .variant = variant}, s.schedule,
+                                 eta > 1.0 ? 480 : 160),
                            WithinAbs(2.0, 0.1));
             }
         }
