@@ -108,15 +108,24 @@ public:
 
     [[nodiscard]] std::string describe() const {
         if (kind_ == kind::constant) { return detail::shortest(values_[0]); }
-        std::string text = kind_ == kind::per_step ? "per step" : "";
+        std::string text;
         if (kind_ == kind::per_step) {
-            for (const double v : values_) { text += " " + detail::shortest(v); }
+            text += "per step";
+            for (const double v : values_) {
+                text += ' ';
+                text += detail::shortest(v);
+            }
             return text;
         }
         if (windows_.empty()) { return "0"; }
         for (const tau_window& w : windows_) {
-            text += (text.empty() ? "" : ", ") + detail::shortest(w.tau) + " in [" +
-                    detail::shortest(w.sigma_min) + ", " + detail::shortest(w.sigma_max) + "]";
+            if (!text.empty()) { text += ", "; }
+            text += detail::shortest(w.tau);
+            text += " in [";
+            text += detail::shortest(w.sigma_min);
+            text += ", ";
+            text += detail::shortest(w.sigma_max);
+            text += ']';
         }
         return text;
     }
