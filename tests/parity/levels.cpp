@@ -91,11 +91,18 @@ list flow_match(const recorded_case& r, std::string& note) {
     const schedule::flow flow;
     const double shift = shift_of(r, "shift");
     const bool dynamic = r.option("use_dynamic_shifting", false);
-    const double first = 1.0 / r.option("num_train_timesteps", 1000);
+    const double train = r.option("num_train_timesteps", 1000);
+    const double first = 1.0 / train;
+    if (r.option("invert_sigmas", false)) { throw none{"sigmas that rise"}; }
     list out;
     if (r.c.at("set_timesteps").contains("sigmas")) {
         vec times = asked(r, "sigmas", vec{});
         if (times.back() != 0.0) { times.push_back(0.0); }
+        out = grid::from_times(flow, times);
+    } else if (r.c.at("set_timesteps").contains("timesteps")) {
+        vec times = asked(r, "timesteps", vec{});
+        for (double& t : times) { t /= train; }
+        times.push_back(0.0);
         out = grid::from_times(flow, times);
     } else {
         const double ends = (dynamic ? 1.0 : shift) * first / (1.0 - first);
@@ -178,16 +185,24 @@ list euler_family(const recorded_case& r, const schedule::discrete& table, std::
     if (r.option("interpolation_type", "linear") != std::string("linear")) {
         throw none{"log-linear interpolation: the peer makes one sigma too many"};
     }
+    // where noise is left at the end it is that of training index 0, whatever the last timestep is
+    const bool noisy = r.option("final_sigmas_type", "zero") == std::string("sigma_min");
+    const level end = at_half_log_snr(
+        schedule::edm{}, noisy ? table.half_log_snr(0.0) : std::numeric_limits<double>::infinity());
     vec sigmas = euler_ratios(r, table, note);
     const std::string shape = shape_of(r);
     if (!shape.empty()) {
         note.clear();
         const double high = r.option("sigma_max", sigmas.front());
         const double low = r.option("sigma_min", sigmas.back());
-        return shaped(shape, high, low, static_cast<int>(sigmas.size()));
+        list out = shaped(shape, high, low, static_cast<int>(sigmas.size()));
+        out.back() = end;
+        return out;
     }
-    sigmas.push_back(0.0);
-    return grid::from_sigmas(schedule::edm{}, sigmas);
+    list out;
+    for (const double sigma : sigmas) { out.push_back(at(schedule::edm{}, sigma)); }
+    out.push_back(end);
+    return out;
 }
 
 /// Levels at training indices or shaped over the whole table: DPM-Solver, UniPC, DEIS, SA-Solver.
@@ -237,7 +252,7 @@ list distilled(const recorded_case& r, const schedule::discrete& table) {
         const int count = static_cast<int>(original * asked(r, "strength", 1.0));
         const int steps = asked(r, "num_inference_steps", 0);
         for (int i = 0; i < steps; ++i) {
-            const int skipped = static_cast<int>(std::floor(static_cast<double>(i) * count / steps));
+            const int skipped = static_cast<int>(std::floor(i * (static_cast<double>(count) / steps)));
             times.push_back((count - skipped) * spacing - 1);
         }
     }
@@ -388,21 +403,26 @@ made_levels make_levels(const recorded_case& r) {
     }
     list ours = out.levels;
     list theirs = recorded_levels(r);
+    if (theirs.empty()) {
+        out.levels.clear();
+        out.note = "no level is recorded";
+        return out;
+    }
     const std::size_t first = r.c.value("t_start", std::size_t{0});
-    if (first > 0 && r.method != "PNDMScheduler") {
-        const std::size_t total = ours.size();
-        // a list with two calls per step counts both
-        const std::size_t left = std::min(theirs.size() + (theirs.back().sigma == 0.0 ? 0U : 1U), total);
-        ours.erase(ours.begin(), ours.end() - static_cast<std::ptrdiff_t>(left));
+    if (first > 0 && r.method == "PNDMScheduler") {
+        out.levels.clear();
+        out.note = "a start in the middle of repeated levels";
+        return out;
+    }
+    if (first > 0) {  // from the level it starts at
+        const auto start = std::min_element(ours.begin(), ours.end(), [&](const level& a, const level& b) {
+            return difference(a, theirs[0]) < difference(b, theirs[0]);
+        });
+        ours.erase(ours.begin(), start);
     }
     if (r.method == "PNDMScheduler" && !r.option("skip_prk_steps", false)) {
         // Runge-Kutta steps: every level of ours is one of theirs
         ours.pop_back();
-        if (first > 0 || theirs.empty()) {
-            out.levels.clear();
-            out.note = "Runge-Kutta steps from the middle";
-            return out;
-        }
         for (const level& l : ours) {
             double nearest = std::numeric_limits<double>::infinity();
             for (const level& t : theirs) { nearest = std::min(nearest, difference(l, t)); }
@@ -418,11 +438,6 @@ made_levels make_levels(const recorded_case& r) {
         if (theirs.size() > ours.size()) { theirs.pop_back(); }
     }
     if (theirs.size() + 1 == ours.size()) { ours.pop_back(); }  // calls only: no final level is recorded
-    if (theirs.empty()) {
-        out.levels.clear();
-        out.note = "no level is recorded";
-        return out;
-    }
     if (theirs.size() != ours.size()) {
         out.error = std::numeric_limits<double>::infinity();
         out.note =
