@@ -4,6 +4,7 @@
 
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/solver/adams.hpp>
+#include <tweedie/solver/ddim.hpp>
 #include <tweedie/solver/deis.hpp>
 #include <tweedie/solver/dpm2.hpp>
 #include <tweedie/solver/ipndm.hpp>
@@ -54,8 +55,8 @@ outcome deis(recorded_case& r) {
 
 outcome ipndm(recorded_case& r) {
     r.levels = r.call_levels();
-    const vec alphas = numbers(r.c["alphas"]);
-    const vec sigmas = numbers(r.c["betas"]);
+    const vec alphas = numbers(r.c.at("alphas"));
+    const vec sigmas = numbers(r.c.at("betas"));
     r.levels.push_back(level_of(r.kind, alphas.back(), sigmas.back()));
     const bool pure_noise = r.levels.front().alpha == 0.0;
     return run_all(r, solver::ipndm{.peer_formula = true}, pure_noise ? "peer_formula" : "");
@@ -82,7 +83,7 @@ struct pndm_table {
     }
 
     [[nodiscard]] static int steps_of(const recorded_case& r) {
-        return r.c["set_timesteps"]["num_inference_steps"];
+        return r.c.at("set_timesteps").at("num_inference_steps");
     }
     [[nodiscard]] level level_at(double t) const { return {t, table.alpha(t), table.sigma(t)}; }
     [[nodiscard]] level target(double t) const { return t >= 0.0 ? level_at(t) : final_level; }
@@ -181,7 +182,7 @@ plan pndm_of_v(const chained& steps, bool skip_prk) {
 outcome pndm(recorded_case& r) {
     const bool skip_prk = r.option("skip_prk_steps", false);
     const pndm_table table(r);
-    const vec times = numbers(r.c["timesteps"]);
+    const vec times = numbers(r.c.at("timesteps"));
     // The times of the steps: PLMS repeats the second, PRK lists four calls for each of its three.
     std::vector<double> starts;
     for (std::size_t i = 0; i < times.size(); ++i) {
@@ -206,10 +207,12 @@ outcome pndm(recorded_case& r) {
     const chained chain(steps);
     const listed_schedule listed = schedule_of(chain);
 
-    const std::string returns = r.c["model"]["prediction"];
-    plan p = returns == "v_prediction" ? pndm_of_v(chain, skip_prk)
-                                       : solver::pndm{.skip_prk = skip_prk}.plan(listed, chain.levels);
-    if (returns == "v_prediction") {
+    const std::string returns = r.c.at("model").at("prediction");
+    // a single step has no second time to make it again at
+    plan p = times.size() == 1           ? solver::ddim{}.plan(listed, chain.levels)
+             : returns == "v_prediction" ? pndm_of_v(chain, skip_prk)
+                                         : solver::pndm{.skip_prk = skip_prk}.plan(listed, chain.levels);
+    if (returns == "v_prediction" && times.size() > 1) {
         if (!note.empty()) { return unsupported("v, to the peer's targets"); }
         note = "the peer extrapolates v and is of first order, as a plan";
     }

@@ -31,6 +31,8 @@ namespace tweedie::solver {
 /// and (23, -16, 5) / 12. Deviations: the target is the next level, whatever the grid. From pure noise the
 /// first step is DDIM's limit, and the start follows it; a start that meets sigma = 0 takes the lower
 /// orders instead.
+/// It is always epsilon that is extrapolated: popular software extrapolates v where a network returns v, and
+/// is then of first order.
 /// - order   2 on any smooth grid, as the paper proves: the weights are those of equal steps.
 /// - cost    1 network call per step, 4 in each of the first 3 steps (PRK) or 2 in the first one
 ///           (`skip_prk`); 4 live tensors, 6 during PRK.
