@@ -128,6 +128,14 @@ bool for_each_piece(Ranges& ranges, std::size_t per_element, const Body& body) {
     });
 }
 
+/// A set of one tensor.
+template <class Element>
+struct one_range {
+    element_range<Element> range;
+    [[nodiscard]] static std::size_t size() { return 1; }
+    [[nodiscard]] const element_range<Element>& operator[](std::size_t) const { return range; }
+};
+
 /// The smallest tensor reported from any thread; `count` if none.
 class first_fault {
 public:
@@ -280,11 +288,11 @@ double norm_of(Gradients& gradients) {
 
 template <class Gradients>
 gradient_check check_gradients(const step_options& options, Gradients& gradients) {
-    gradient_check out;
+    gradient_check out{.scale = options.clip.scale};
     if (std::isfinite(options.clip.norm)) {
-        out.norm = norm_of(gradients);
+        out.norm = std::abs(options.clip.scale) * norm_of(gradients);
         out.finite = std::isfinite(out.norm);
-        if (out.norm > options.clip.norm) { out.scale = options.clip.norm / out.norm; }
+        if (out.norm > options.clip.norm) { out.scale *= options.clip.norm / out.norm; }
     } else if (options.non_finite == optim::on_non_finite::refuse) {
         out.finite = for_each_piece(gradients, 1, [&](std::size_t i, std::size_t first, std::size_t last) {
             return all_finite_elements(gradients[i].data + first, last - first);
@@ -297,6 +305,7 @@ gradient_check check_gradients(const step_options& options, Gradients& gradients
 inline void require_clipping(const char* name, const optim::clipping& clip) {
     require_positive(name, "clip.norm", clip.norm);
     require_positive(name, "clip.value", clip.value);
+    if (!std::isfinite(clip.scale)) { refuse_option(name, "clip.scale must be finite"); }
 }
 
 /// One step of an elementwise method: one pass over memory.
@@ -364,6 +373,27 @@ optim::step_result elementwise_step(const step_options& options, Parameters& par
     parameters.write_back();
     return {finite ? optim::step_status::done : optim::step_status::parameter_not_finite,
             finite ? 0 : fault.tensor(), check.norm};
+}
+
+/// A formula on every parameter, with or without (null) gradients of the same type: no clipping, no step counted.
+template <std::size_t Slots, class Scalar, class Parameters, class Gradients, class Numbers>
+void apply_formula(const Numbers& numbers, Parameters& parameters, Gradients& gradients,
+                   optim::state<Scalar>& state) {
+    const std::size_t count = parameters.size();
+    small_array<std::size_t, 128> offsets(count);
+    std::size_t offset = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        offsets[i] = offset;
+        offset += Slots * parameters[i].size;
+    }
+    const gradient_terms<Scalar> terms{
+        .scale = 1, .limit = std::numeric_limits<Scalar>::infinity(), .decay = 0};
+    const pack_path path = best_pack_path();
+    for_each_piece(parameters, 3 + 2 * Slots, [&](std::size_t i, std::size_t first, std::size_t last) {
+        update_piece<Slots>(path, numbers, terms, parameters[i].data, gradients[i].data,
+                            state.values.data() + offsets[i], parameters[i].size, first, last);
+        return true;
+    });
 }
 
 }  // namespace tweedie::detail

@@ -117,10 +117,17 @@ template <class S>
 struct ascent_numbers {
     S rate;
 };
+template <class S>
+struct restore_numbers {};
 
+/// `weight` 1: the average starts here.
 template <class S>
 struct average_numbers {
-    S rest;
+    S weight;
+};
+template <class S>
+struct lookahead_numbers {
+    S weight;
 };
 
 }  // namespace tweedie::detail

@@ -31,11 +31,13 @@ enum class epsilon {
     under_root,   ///< sqrt(v_hat + epsilon)
 };
 
-/// Bounds on the gradients of all tensors of a call; none unless said. The norm comes first.
+/// What is done to the gradients of all tensors of a call before anything else; nothing unless said. In this order: the
+/// scale, the norm, the value.
 struct clipping {
     /// the largest Euclidean norm of all gradients together; longer ones are scaled down to it; > 0
     double norm = std::numeric_limits<double>::infinity();
     double value = std::numeric_limits<double>::infinity();  ///< the largest |element|; > 0
+    double scale = 1;  ///< multiplies them: 1 / loss scale, -1 to go uphill; finite
 };
 
 /// What to do about gradients that are NaN or infinite.
