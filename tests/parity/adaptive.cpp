@@ -33,8 +33,8 @@ outcome run_adaptive(const recorded_case& r, const solver::dpm_adaptive& method)
         output_column::data_prediction);  // as the peers do: x0_hat first, in the same roundings
     const std::vector<level> asked_at = r.call_levels();
     std::vector<vec> outputs;
-    if (r.c.contains("model_out")) { outputs = rows(r.c["model_out"]); }
-    if (r.c.contains("denoised")) { outputs = rows(r.c["denoised"]); }
+    if (r.c.contains("model_out")) { outputs = rows(r.c.at("model_out")); }
+    if (r.c.contains("denoised")) { outputs = rows(r.c.at("denoised")); }
     double worst = 0.0;
     std::size_t calls = 0;
     while (const auto asked = s.next()) {
@@ -50,7 +50,7 @@ outcome run_adaptive(const recorded_case& r, const solver::dpm_adaptive& method)
     if (!s.result()) { return wrong("did not finish"); }
     if (calls != asked_at.size()) { return wrong("fewer network calls than the peer"); }
     if (r.c.contains("info")) {
-        const json& info = r.c["info"];
+        const json& info = r.c.at("info");
         const auto differs = [&](const char* key, std::size_t ours) {
             return info.contains(key) && info[key].get<std::size_t>() != ours;
         };
@@ -61,15 +61,15 @@ outcome run_adaptive(const recorded_case& r, const solver::dpm_adaptive& method)
             return wrong("other counts of steps");
         }
     }
-    worst = std::max(worst, relative_error(s.x(), numbers(r.c["x_final"])));
+    worst = std::max(worst, relative_error(s.x(), numbers(r.c.at("x_final"))));
     return judged(worst, "peer_formula: asks again after a rejection");
 }
 
 }  // namespace
 
 outcome k_diffusion_dpm_adaptive(recorded_case& r) {
-    r.levels = {level_of(r.kind, r.c["sigma_max"].get<double>()),
-                level_of(r.kind, r.c["sigma_min"].get<double>())};
+    r.levels = {level_of(r.kind, r.c.at("sigma_max").get<double>()),
+                level_of(r.kind, r.c.at("sigma_min").get<double>())};
     return run_adaptive(r, {.order = r.option("order", std::size_t{3}),
                             .rtol = r.option("rtol", 0.05),
                             .atol = r.option("atol", 0.0078),

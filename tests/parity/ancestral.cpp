@@ -25,7 +25,7 @@ namespace {
 
 /// The recorded timesteps, from where the run starts.
 vec times_of(const recorded_case& r) {
-    vec times = numbers(r.c["timesteps"]);
+    vec times = numbers(r.c.at("timesteps"));
     times.erase(times.begin(), times.begin() + r.c.value("t_start", std::ptrdiff_t{0}));
     return times;
 }
@@ -34,7 +34,7 @@ vec times_of(const recorded_case& r) {
 /// level that belongs to the second call of the step after it (the list of middle levels read one place too far). Its
 /// output is read at the right level.
 network_law one_step_too_far(const recorded_case& r) {
-    const vec middle = numbers(r.c["sigmas_interpol"]);
+    const vec middle = numbers(r.c.at("sigmas_interpol"));
     const auto start = r.c.value("t_start", std::size_t{0});
     return [middle, start, ask = r.setup.network, call = std::size_t{0}](const vec& x,
                                                                          const network_level& at) mutable {
@@ -78,7 +78,7 @@ outcome euler_ancestral(recorded_case& r) { return run_all(r, solver::euler_ance
 
 outcome kdpm2_ancestral(recorded_case& r) {
     // the peer lists every level but the first twice, and zeros after the end
-    const vec sigmas = numbers(r.c["sigmas"]);
+    const vec sigmas = numbers(r.c.at("sigmas"));
     const auto start = r.c.value("t_start", std::size_t{0});
     if (start % 2 != 0) { return unsupported("a start in the middle of a step"); }
     r.levels = {level_of(r.kind, sigmas.at(start))};
@@ -86,7 +86,7 @@ outcome kdpm2_ancestral(recorded_case& r) {
         r.levels.push_back(level_of(r.kind, sigmas[i]));
         if (sigmas[i] == 0.0) { break; }
     }
-    if (r.c["model"]["kind"] == "dummy") { return run_all(r, solver::dpm2_ancestral{}); }
+    if (r.c.at("model").at("kind") == "dummy") { return run_all(r, solver::dpm2_ancestral{}); }
     r.setup.network = one_step_too_far(r);
     return run_all(
         r, solver::dpm2_ancestral{},
@@ -113,7 +113,7 @@ outcome ltx_euler_ancestral(recorded_case& r) {
         .eta = r.option("eta", 1.0), .s_noise = r.option("s_noise", 1.0), .variant = solver::downstep::flow};
     const trajectory t = run(method.plan(r.schedule(), r.levels), r.setup);
     // the peer calls its network once more at the last level, and changes nothing
-    const std::size_t calls = r.c["model_out"].size();
+    const std::size_t calls = r.c.at("model_out").size();
     const bool one_more = calls > r.steps();
     return judged(compare(r, t, {.calls = std::min(calls, r.steps())}), one_more ? shorter : "");
 }

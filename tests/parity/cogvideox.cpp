@@ -16,8 +16,8 @@ namespace parity {
 using namespace tweedie;
 
 outcome cogvideox_dpm(recorded_case& r) {
-    const vec times = numbers(r.c["timesteps"]);
-    const int n = r.c["set_timesteps"]["num_inference_steps"];
+    const vec times = numbers(r.c.at("timesteps"));
+    const int n = r.c.at("set_timesteps").at("num_inference_steps");
     const double stride = r.option("num_train_timesteps", 1000) / n;  // whole
     const schedule::discrete table = table_of(r.c);
     const auto level_at = [&](double t) { return level_of(space::vp, table.alpha(t), table.sigma(t)); };

@@ -22,8 +22,8 @@ using namespace tweedie;
 
 namespace {
 
-/// Clipping as the peers do it: x0 is clipped, epsilon is the one of the unclipped x0. Ours forms epsilon from the
-/// clipped x0; the difference is direction alpha_s / sigma_s (clipped - x0).
+/// Clipping as the peers do it: x0 is clipped, epsilon is the one of the unclipped x0. Ours forms epsilon
+/// from the clipped x0; the difference is direction alpha_s / sigma_s (clipped - x0).
 struct kept_epsilon {
     double range = 1.0;
     vec x0 = {};
@@ -59,9 +59,9 @@ constexpr const char* keeps = "x0 clipped, the unclipped epsilon kept, step by s
 
 outcome ddim(recorded_case& r) {
     const std::size_t first = r.c.value("t_start", std::size_t{0});
-    vec times = numbers(r.c["timesteps"]);
+    vec times = numbers(r.c.at("timesteps"));
     times.erase(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(first));
-    const int n = r.c["set_timesteps"]["num_inference_steps"];
+    const int n = r.c.at("set_timesteps").at("num_inference_steps");
     const double stride = r.option("num_train_timesteps", 1000) / n;  // whole
     const bool clips = !r.method.starts_with("CogVideoX") && r.option("clip_sample", true);
     const double eta = r.option("eta", 0.0);
@@ -90,7 +90,8 @@ outcome ddim(recorded_case& r) {
         return run_all_but_repeated(r, method);
     }
 
-    // Otherwise each step is a plan of its own: the network at the timestep, the target where the peer puts it.
+    // Otherwise each step is a plan of its own: the network at the timestep, the target where the peer puts
+    // it.
     trajectory all;
     run_setup step = r.setup;
     kept_epsilon kept{range};
@@ -113,8 +114,8 @@ outcome ddim(recorded_case& r) {
 }
 
 outcome ddim_inverse(recorded_case& r) {
-    const vec times = numbers(r.c["timesteps"]);
-    const int n = r.c["set_timesteps"]["num_inference_steps"];
+    const vec times = numbers(r.c.at("timesteps"));
+    const int n = r.c.at("set_timesteps").at("num_inference_steps");
     const int levels = r.option("num_train_timesteps", 1000);
     const double stride = levels / n;  // whole
     const schedule::discrete table = table_of(r.c);

@@ -25,7 +25,7 @@ outcome dpm_solver_multistep(recorded_case& r) {
         .order = order,
         .predicts = algorithm == "dpmsolver" ? solver::form::noise : solver::form::data,
         .variant = taylor ? solver::difference::taylor : solver::difference::midpoint,
-        .lower_order_final = r.option("lower_order_final", true) && r.c["timesteps"].size() < 15,
+        .lower_order_final = r.option("lower_order_final", true) && r.c.at("timesteps").size() < 15,
         .euler_at_final = r.option("euler_at_final", false),
         .peer_formula = true};
     return run_all_but_repeated(r, method, order == 3 ? "peer_formula" : "");

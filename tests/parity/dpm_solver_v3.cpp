@@ -22,9 +22,9 @@ struct node {
     linear_form m;  // the data prediction
 };
 
-/// Without statistics v3 is a multistep integrator of data predictions, but its integrals are trapezoids on the
-/// nodes of its statistics, and "pseudo" takes divided differences for derivatives. No method of ours: the peer's
-/// equations as a plan.
+/// Without statistics v3 is a multistep integrator of data predictions, but its integrals are trapezoids on
+/// the nodes of its statistics, and "pseudo" takes divided differences for derivatives. No method of ours:
+/// the peer's equations as a plan.
 class degenerated {
 public:
     degenerated(const std::vector<level>& levels, int intervals)

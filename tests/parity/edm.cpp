@@ -20,8 +20,8 @@ using namespace tweedie;
 
 namespace {
 
-/// EDM's table 1: `x = s(t) (x0 + sigma(t) n)` with the noise level and scaling of VP, VE or EDM's own, in that
-/// column's time. A schedule of the user, as far as the library is concerned.
+/// EDM's table 1: `x = s(t) (x0 + sigma(t) n)` with the noise level and scaling of VP, VE or EDM's own, in
+/// that column's time. A schedule of the user, as far as the library is concerned.
 class table_1 {
 public:
     enum class noise_level { vp, ve, linear };
@@ -95,7 +95,7 @@ outcome official_edm(recorded_case& r) {
                            scaling == "vp" ? table_1::scaling::vp : table_1::scaling::none, beta_d, beta_min);
 
     // The network is called at the raised level of each step and, for Heun, at the next level of the grid.
-    const vec calls = numbers(r.c["call_sigma"]);
+    const vec calls = numbers(r.c.at("call_sigma"));
     const std::size_t steps = heun ? (calls.size() + 1) / 2 : calls.size();
     const double gamma = std::min(churn.s_churn / static_cast<double>(steps), std::sqrt(2.0) - 1.0);
     const auto before_churn = [&](double sigma) {
@@ -111,12 +111,13 @@ outcome official_edm(recorded_case& r) {
     r.levels.push_back({0.0, 1.0, 0.0});
     keep_churned_draws(r, churn);
     r.setup.convention = {prediction::x0, schedule};
-    r.setup.x = numbers(r.c["latents"]);
+    r.setup.x = numbers(r.c.at("latents"));
     for (double& v : r.setup.x) { v *= r.levels[0].sigma; }
     const plan p = heun ? solver::heun{.alpha = alpha, .churn = churn}.plan(schedule, r.levels)
                         : solver::euler{.churn = churn}.plan(schedule, r.levels);
     const trajectory t = run(p, r.setup);
-    // On a curved schedule the peer's last step, to t = 0, is an extrapolation; ours lands on the data prediction.
+    // On a curved schedule the peer's last step, to t = 0, is an extrapolation; ours lands on the data
+    // prediction.
     const bool straight = noise == "linear" && scaling == "none";
     return judged(compare(r, t, {.end = straight}),
                   straight

@@ -18,11 +18,11 @@ using namespace tweedie;
 
 namespace {
 
-/// The churn of EulerDiscreteScheduler and EDMEulerScheduler: the network sees the state before the noise, at the
-/// level before it, and its output is read as if it belonged to the state after it. No method of ours: the peer's
-/// equations as a plan.
+/// The churn of EulerDiscreteScheduler and EDMEulerScheduler: the network sees the state before the noise, at
+/// the level before it, and its output is read as if it belonged to the state after it. No method of ours:
+/// the peer's equations as a plan.
 plan peer_churned_euler(const recorded_case& r, const solver::churn& churn) {
-    const std::string prediction = r.c["model"]["prediction"];
+    const std::string prediction = r.c.at("model").at("prediction");
     const bool edm = r.method.starts_with("EDM");
     const double d = r.option("sigma_data", 0.5);
     plan_writer p("euler with the churn of diffusers", r.levels);

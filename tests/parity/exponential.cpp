@@ -37,7 +37,7 @@ std::vector<std::size_t> orders_of(const std::vector<std::size_t>& list) {
 /// The last target of dpm_solver_pytorch, which is no network call and not recorded: t_end, by default the first
 /// entry of a table or 1e-3.
 level last_target(const recorded_case& r) {
-    const std::string kind = r.c["schedule"];
+    const std::string kind = r.c.at("schedule");
     const double t = r.option("t_end", 1e-3);
     const auto on = [&](const auto& schedule, double time) {
         const level l = at(schedule, time);
@@ -75,7 +75,7 @@ outcome dpm_solver_singlestep(recorded_case& r) {
             ours.back() -= 1;
             ours.push_back(1);
         }
-        if (ours != orders_of(r.c["order_list"].get<std::vector<std::size_t>>())) {
+        if (ours != orders_of(r.c.at("order_list").get<std::vector<std::size_t>>())) {
             return {outcome::kind::failed, 1.0, "the orders of the steps differ"};
         }
     }
@@ -134,8 +134,8 @@ outcome k_diffusion_dpm_fast(recorded_case& r) {
     method.eta = r.option("eta", 0.0);
     method.s_noise = r.option("s_noise", 1.0);
     r.levels = grid::log_snr(schedule::edm{}, static_cast<int>(method.orders.size()),
-                             {.sigma_max = r.c["sigma_max"].get<double>(),
-                              .sigma_min = r.c["sigma_min"].get<double>(),
+                             {.sigma_max = r.c.at("sigma_max").get<double>(),
+                              .sigma_min = r.c.at("sigma_min").get<double>(),
                               .last = grid::final_level::sigma_min});
     return run_all(r, method);
 }

@@ -27,7 +27,7 @@ namespace {
 /// The levels of the recorded calls, each at its time in the table.
 std::vector<level> timed_levels(const recorded_case& r) {
     std::vector<level> out = r.call_levels();
-    const vec times = numbers(r.c["timesteps"]);
+    const vec times = numbers(r.c.at("timesteps"));
     for (std::size_t i = 0; i < out.size(); ++i) {
         out[i].t = times.at(r.c.value("t_start", std::size_t{0}) + i);
     }
@@ -37,7 +37,7 @@ std::vector<level> timed_levels(const recorded_case& r) {
 /// LCM's and TCD's classes default to Stable Diffusion's table.
 schedule::discrete distilled_table_of(const recorded_case& r) {
     json c = r.c;
-    json& config = c["config"];
+    json& config = c.at("config");
     if (!config.contains("beta_schedule")) { config["beta_schedule"] = "scaled_linear"; }
     if (!config.contains("beta_start")) { config["beta_start"] = 0.00085; }
     if (!config.contains("beta_end")) { config["beta_end"] = 0.012; }
@@ -103,7 +103,7 @@ outcome consistency(recorded_case& r) {
 /// precision, and its first time may lie beyond pure noise; so its F is read by its own numbers.
 outcome scm(recorded_case& r) {
     const double unit = r.option("sigma_data", 0.5);
-    const vec times = numbers(r.c["timesteps"]);
+    const vec times = numbers(r.c.at("timesteps"));
     const auto cosine = [](double t) { return static_cast<double>(std::cos(static_cast<float>(t))); };
     const auto sine = [](double t) { return static_cast<double>(std::sin(static_cast<float>(t))); };
     r.levels.clear();

@@ -21,13 +21,13 @@ using namespace tweedie;
 namespace {
 
 /// The churn of FlowMatchHeunDiscreteScheduler: noise is added after the first call as if alpha were 1, whose
-/// velocity is then shortened by sigma / sigma_hat. No method of ours: the peer's equations as a plan. A draw is
-/// spent on the second call as well, to no effect.
+/// velocity is then shortened by sigma / sigma_hat. No method of ours: the peer's equations as a plan. A draw
+/// is spent on the second call as well, to no effect.
 plan peer_churned_heun(recorded_case& r, const solver::churn& churn) {
     const std::vector<vec> recorded = r.setup.noise;
     r.setup.noise.clear();
     const any_schedule flow = r.schedule();
-    const double listed = static_cast<double>(r.c["sigmas"].size() - 1);
+    const double listed = static_cast<double>(r.c.at("sigmas").size() - 1);
     const double most = std::min(churn.s_churn / listed, std::sqrt(2.0) - 1.0);
     std::size_t draw = 0;
     plan_writer p("heun with the churn of diffusers", r.levels);

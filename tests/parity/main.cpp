@@ -4,12 +4,13 @@
 //
 //     parity DIR [TEXT]
 //
-// reads every *.json in DIR (format: README of the records), runs each case whose method and id contain TEXT in
-// double, and prints a line for each case that is not passed, a summary, and last
-// `N passed, N failed, N unsupported`. Exit status 1 when a case failed, 2 when nothing could be read.
+// reads every *.json in DIR (format: README of the records), runs each case whose method and id contain TEXT
+// in double, and prints a line for each case that is not passed, a summary, and last `N passed, N failed, N
+// unsupported`. Exit status 1 when a case failed, 2 when nothing could be read.
 //
-// A case runs on the recorded noise levels, so that its solver is tested apart from the tables; where our schedules
-// and grids can make the levels from the configuration, they are made too, and a case whose levels differ is failed.
+// A case runs on the recorded noise levels, so that its solver is tested apart from the tables; where our
+// schedules and grids can make the levels from the configuration, they are made too, and a case whose levels
+// differ is failed.
 
 #include <algorithm>
 #include <cstddef>

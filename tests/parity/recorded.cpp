@@ -189,7 +189,9 @@ bool is_ve(const std::string& method) {
 space space_of(const json& c, const std::string& method) {
     const bool flow = method.starts_with("FlowM") || method.starts_with("LTX") ||
                       method.starts_with("MiniMax") || method.starts_with("Helios");
-    if (flow || (c.contains("config") && c["config"].value("use_flow_sigmas", false))) { return space::flow; }
+    if (flow || (c.contains("config") && c.at("config").value("use_flow_sigmas", false))) {
+        return space::flow;
+    }
     return is_ve(method) ? space::ve : space::vp;
 }
 
@@ -201,7 +203,7 @@ bool lists_twice(const std::string& method) {
 std::vector<level> listed_levels(const json& c, const std::string& method, space s) {
     std::vector<level> out;
     if (!c.contains("sigmas")) { return out; }
-    const vec sigmas = numbers(c["sigmas"]);
+    const vec sigmas = numbers(c.at("sigmas"));
     for (std::size_t i = c.value("t_start", std::size_t{0}); i < sigmas.size(); ++i) {
         if (lists_twice(method) && i % 2 == 0 && i > 0) { continue; }
         out.push_back(level_of(s, sigmas[i]));
@@ -211,7 +213,7 @@ std::vector<level> listed_levels(const json& c, const std::string& method, space
 
 /// The standard deviation of the data an EDM class assumes.
 double sigma_data_of(const json& c, const std::string& method) {
-    return c["config"].value("sigma_data", method == "CosineDPMSolverMultistepScheduler" ? 1.0 : 0.5);
+    return c.at("config").value("sigma_data", method == "CosineDPMSolverMultistepScheduler" ? 1.0 : 0.5);
 }
 
 /// What the recorded network returns, in our words.
@@ -219,11 +221,11 @@ convention convention_of(const json& c, const std::string& method, space s) {
     if (method.starts_with("official_")) {
         return {s == space::ve ? prediction::x0 : prediction::epsilon, schedule_of(s)};
     }
-    const std::string name = c["model"]["prediction"];
+    const std::string name = c.at("model").at("prediction");
     if (is_edm(method)) { return {prediction::edm(sigma_data_of(c, method)), schedule::edm{}}; }
-    // VE classes feed x / sqrt(1 + sigma^2) to a network trained on VP; a recorded epsilon network is the same on
-    // both.
-    const bool on_vp = s == space::ve && (name != "epsilon" || c["model"]["kind"] == "dummy");
+    // VE classes feed x / sqrt(1 + sigma^2) to a network trained on VP; a recorded epsilon network is the
+    // same on both.
+    const bool on_vp = s == space::ve && (name != "epsilon" || c.at("model").at("kind") == "dummy");
     const any_schedule own = on_vp ? any_schedule(schedule::trig{}) : schedule_of(s);
     if (name == "epsilon") { return {prediction::epsilon, own}; }
     if (name == "sample") { return {prediction::x0, own}; }
@@ -244,8 +246,8 @@ network_law network_of(const json& c, const mixture& data, const std::string& me
         }
         return [&data](const vec& x, const network_level& l) { return data.eps(x, l.alpha, l.sigma); };
     }
-    if (c["model"]["kind"] == "dummy") {
-        const vec times = numbers(c["timesteps"]);
+    if (c.at("model").at("kind") == "dummy") {
+        const vec times = numbers(c.at("timesteps"));
         return [times, call = std::size_t{0}](const vec& x, const network_level&) mutable {
             const double t = times.at(call++);
             vec out = x;
@@ -253,7 +255,7 @@ network_law network_of(const json& c, const mixture& data, const std::string& me
             return out;
         };
     }
-    const std::string name = c["model"]["prediction"];
+    const std::string name = c.at("model").at("prediction");
     if (is_edm(method)) {
         const double d = sigma_data_of(c, method);
         return [=, &data](const vec& input, const network_level& at) {
@@ -278,10 +280,10 @@ network_law network_of(const json& c, const mixture& data, const std::string& me
     };
 }
 
-/// The sign between a recorded output and that of our network: EDM's v networks return the same with the other
-/// one.
+/// The sign between a recorded output and that of our network: EDM's v networks return the same with the
+/// other one.
 double sign_of(const recorded_case& r) {
-    return is_edm(r.method) && r.c["model"]["prediction"] == "v_prediction" ? -1.0 : 1.0;
+    return is_edm(r.method) && r.c.at("model").at("prediction") == "v_prediction" ? -1.0 : 1.0;
 }
 
 bool finite(const vec& x) {
@@ -301,8 +303,8 @@ recorded_case::recorded_case(const json& recorded, const json& of_file, const mi
       kind(space_of(recorded, method)),
       levels(listed_levels(recorded, method, kind)),
       setup{convention_of(recorded, method, kind), network_of(recorded, law, method, kind),
-            recorded.contains("x_init") ? numbers(recorded["x_init"]) : vec{}} {
-    if (recorded.contains("noise")) { setup.noise = rows(recorded["noise"]); }
+            recorded.contains("x_init") ? numbers(recorded.at("x_init")) : vec{}} {
+    if (recorded.contains("noise")) { setup.noise = rows(recorded.at("noise")); }
     if (levels.empty() && !official()) { levels = call_levels(); }
 }
 
@@ -316,8 +318,8 @@ bool recorded_case::has_option(const char* name) const {
 std::vector<level> recorded_case::call_levels() const {
     std::vector<level> out;
     if (!c.contains("call_sigma")) { return out; }
-    const vec sigmas = numbers(c["call_sigma"]);
-    const vec alphas = c.contains("call_alpha") ? numbers(c["call_alpha"]) : vec(sigmas.size(), 1.0);
+    const vec sigmas = numbers(c.at("call_sigma"));
+    const vec alphas = c.contains("call_alpha") ? numbers(c.at("call_alpha")) : vec(sigmas.size(), 1.0);
     for (std::size_t i = 0; i < sigmas.size(); ++i) { out.push_back(level_of(kind, alphas[i], sigmas[i])); }
     return out;
 }
@@ -330,8 +332,8 @@ schedule::discrete table_of(const json& recorded) {
                                            "KDPM2AncestralDiscreteScheduler", "DPMSolverSDEScheduler"});
     const bool scaled = one_of(
         scheduler, {"CogVideoXDDIMScheduler", "CogVideoXDPMScheduler", "LCMScheduler", "TCDScheduler"});
-    if (config.contains("trained_betas") && config["trained_betas"].is_array()) {
-        return discrete::from_betas(numbers(config["trained_betas"]));
+    if (config.contains("trained_betas") && config.at("trained_betas").is_array()) {
+        return discrete::from_betas(numbers(config.at("trained_betas")));
     }
     const std::string kind = config.value("beta_schedule", scaled ? "scaled_linear" : "linear");
     const int levels = config.value("num_train_timesteps", 1000);
@@ -362,7 +364,7 @@ void replace_repeated(std::vector<level>& levels, space s) {
 
 level official_end(const recorded_case& r) {
     const double t = r.option("t_end", 1e-3);
-    const std::string kind = r.c["schedule"];
+    const std::string kind = r.c.at("schedule");
     const auto on = [&](const auto& schedule, double time) {
         const level l = at(schedule, time);
         return level_of(space::vp, l.alpha, l.sigma);
@@ -382,12 +384,13 @@ void add_thresholding(recorded_case& r) {
 
 double compare(const recorded_case& r, const trajectory& t, extent how_much) {
     constexpr double wrong = std::numeric_limits<double>::infinity();
-    const std::vector<vec> outputs = rows(r.c.contains("denoised") ? r.c["denoised"] : r.c["model_out"]);
+    const std::vector<vec> outputs =
+        rows(r.c.contains("denoised") ? r.c.at("denoised") : r.c.at("model_out"));
     const bool at_starts = r.c.contains("x_at_step");  // states at the start of each step, the first included
-    std::vector<vec> states = at_starts           ? rows(r.c["x_at_step"])
-                              : r.c.contains("x") ? rows(r.c["x"])
+    std::vector<vec> states = at_starts           ? rows(r.c.at("x_at_step"))
+                              : r.c.contains("x") ? rows(r.c.at("x"))
                                                   : std::vector<vec>{};
-    vec end = r.c.contains("x_final") ? numbers(r.c["x_final"]) : states.back();
+    vec end = r.c.contains("x_final") ? numbers(r.c.at("x_final")) : states.back();
     const bool all = how_much.calls >= outputs.size();
     const std::size_t calls = std::min(how_much.calls, outputs.size());
     if (t.outputs.size() < calls || (all && t.outputs.size() != calls)) { return wrong; }

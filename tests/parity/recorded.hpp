@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A recorded run of another implementation, in our words: its noise levels, its network, its numbers; and running
-// a plan against it.
+// A recorded run of another implementation, in our words: its noise levels, its network, its numbers; and
+// running a plan against it.
 
 #include <tweedie/model/convention.hpp>
 #include <tweedie/plan/plan.hpp>
@@ -114,8 +114,8 @@ enum class space {
 /// - `c`         the record itself, and `meta` what its file says of all its cases.
 /// - `method`    what its adapter is found by: the scheduler's class, or `official_<repository>[/<sampler>]`.
 /// - `kind`      the law of its levels.
-/// - `levels`    from the start to the target of the last step; each level of a two-call method once. Empty where
-///               the record does not say.
+/// - `levels`    from the start to the target of the last step; each level of a two-call method once. Empty
+///               where the record does not say.
 /// - `setup`     convention, network, start and noise.
 struct recorded_case {
     recorded_case(const json& recorded, const json& of_file, const mixture& data, std::string method);
@@ -168,8 +168,8 @@ inline constexpr const char* shorter =
 inline constexpr const char* repeated =
     "but for the last step, to the level it starts from (its network call changes nothing)";
 
-/// Puts another level where the peer repeats the last one, so that the list can be walked: clean, or noisier where
-/// noise rises.
+/// Puts another level where the peer repeats the last one, so that the list can be walked: clean, or noisier
+/// where noise rises.
 void replace_repeated(std::vector<tweedie::level>& levels, space s);
 
 /// Where the official repositories' runs on VP end: no network call, so not recorded.
@@ -214,8 +214,8 @@ template <class Solver>
     return judged(compare(r, run(solver.plan(r.schedule(), r.levels), r.setup)), std::move(note));
 }
 
-/// The same where the peer's last step may lead to the level it starts from: everything but that step is compared,
-/// its network call included.
+/// The same where the peer's last step may lead to the level it starts from: everything but that step is
+/// compared, its network call included.
 template <class Solver>
 [[nodiscard]] outcome run_all_but_repeated(recorded_case& r, const Solver& solver, std::string note = {}) {
     if (!repeats_last(r.levels)) { return run_all(r, solver, std::move(note)); }

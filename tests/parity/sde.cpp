@@ -39,7 +39,7 @@ outcome sde_dpm_multistep(recorded_case& r) {
     if (method.order == 3 && method.predicts == solver::form::data) {
         method.peer_formula = sde_method::peer::diffusers;
     }
-    const std::size_t steps = r.c["timesteps"].size();  // the whole list, wherever the run starts
+    const std::size_t steps = r.c.at("timesteps").size();  // the whole list, wherever the run starts
     method.lower_order_final = r.option("lower_order_final", true) && steps < 15;
     method.euler_at_final = r.option("euler_at_final", false);
     return run_all_but_repeated(r, method,
@@ -123,7 +123,7 @@ outcome sa_solver(recorded_case& r) {
     method.few_steps = true;
     method.lower_order_final = r.option("lower_order_final", true);
     // tau_func of the step's timestep; the default is 1 from 200 to 800
-    vec times = numbers(r.c["timesteps"]);
+    vec times = numbers(r.c.at("timesteps"));
     times.erase(times.begin(), times.begin() + r.c.value("t_start", std::ptrdiff_t{0}));
     std::vector<double> tau;
     for (const double t : times) {
