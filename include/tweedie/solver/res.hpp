@@ -38,8 +38,8 @@ namespace tweedie::solver {
 /// with its `taylor` the two are one method. With c3 = 2/3 (gamma = 0) order 3 is DPM-Solver-3.
 /// Source: Zhang, Huang, Chen, Zhu and Chen 2023, arXiv:2308.02157; the tableau of order 3 is that of Hochbruck
 /// and Ostermann 2005, Explicit exponential Runge-Kutta methods for semilinear parabolic problems, their family
-/// with parameter gamma. Popular code has c3 cubed in gamma: equal to this at c3 = 1, its default, and of lower
-/// order elsewhere.
+/// with parameter gamma, which makes 2 (gamma c2 + c3) = 3 (gamma c2^2 + c3^2), the condition of order 3. Popular
+/// code has c3 cubed in gamma; that meets it at c3 = 1 only.
 /// - order   `order` in half-log-SNR. Multistep of order 3 needs `start::single_step` to keep it from the first
 ///           step. A step to sigma = 0 or from alpha = 0 is of first order, and with `lower_order_final` the last
 ///           multistep ones are of order 2 and 1.

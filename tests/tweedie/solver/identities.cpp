@@ -3,6 +3,8 @@
 // Solvers that must coincide.
 
 #include <tweedie/plan/analyze.hpp>
+#include <tweedie/solver/dpm_solver_singlestep.hpp>
+#include <tweedie/solver/res.hpp>
 
 #include "checks.hpp"
 
@@ -152,9 +154,24 @@ TEST_CASE("solvers that see x and the levels only do not depend on the schedule'
     // schedule's time instead
     const schedule::edm edm;
     const levels_t plain = interior_levels(edm, 7);
+    std::vector<named_solver> methods = all_solvers();
+    for (const form predicts : {form::data, form::noise}) {
+        const auto start = solver::start::single_step;
+        methods.push_back(
+            as_named("3m", solver::dpm_solver{.order = 3, .predicts = predicts, .start = start}));
+        methods.push_back(
+            as_named("vary", solver::unipc{.variant = bh::vary_coeff, .predicts = predicts, .start = start}));
+        for (const auto nodes : {solver::inner_nodes::levels, solver::inner_nodes::own}) {
+            methods.push_back(
+                as_named("3s", solver::dpm_solver_singlestep{.predicts = predicts, .nodes = nodes}));
+        }
+        methods.push_back(as_named(
+            "res 3s",
+            solver::res{.order = 3, .method = solver::res::stepping::single_step, .predicts = predicts}));
+    }
     for (const named_schedule& s : all_schedules()) {
         const levels_t levels = interior_levels(s.schedule, 7);
-        for (const named_solver& method : all_solvers()) {
+        for (const named_solver& method : methods) {
             if (method.name == "euler" || method.name == "heun") { continue; }
             INFO(method.name << " on " << s.name);
             const transfer there = analyze(method.plan(s.schedule, levels), 0.3);
