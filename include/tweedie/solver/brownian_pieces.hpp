@@ -95,10 +95,10 @@ private:
         std::array<double, slots> held{};
     };
 
-    [[nodiscard]] combination kept(const turn& p, const piece& piece) const {
+    [[nodiscard]] combination kept(const turn& p, const piece& part) const {
         combination sum;
         for (std::size_t k = 0; k < slots; ++k) {
-            if (piece.held[k] != 0.0) { sum += piece.held[k] * p(first_slot_ + k); }
+            if (part.held[k] != 0.0) { sum += part.held[k] * p(first_slot_ + k); }
         }
         return sum;
     }

@@ -43,9 +43,10 @@ namespace tweedie::solver {
 /// time are kappa here, so that every schedule gives what its equal in EDM gives; a division by <b,b> = 0 gives 0;
 /// a step from or past pure noise, and one to the clean level, is DDIM.
 ///
-/// - order   1: Z B does not tend to the second-order term (the program's coefficient stays near a half). Its
-///           merit, where it has one, is contrast, not accuracy: `released` overshoots it by up to a tenth at
-///           the last step.
+/// - order   1 without `lower_order_final`: Z B does not tend to the second-order term (the program's coefficient
+///           stays near a half). The released last step shrinks the state by sqrt(kappa_t kappa_0) and raises its
+///           contrast; neither vanishes with more steps, so an error of the size of sigma / alpha at the end stays.
+///           The method's merit, where it has one, is contrast, not accuracy.
 /// - cost    as many network calls as steps: two before the second step, none for the last; 5 tensors; three
 ///           inner products per step.
 /// - errors  `std::invalid_argument`: blocks 0; levels that are not strictly denoising.

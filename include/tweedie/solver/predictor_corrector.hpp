@@ -29,8 +29,7 @@ namespace tweedie::solver {
 ///
 /// - order   weak order 1 for snr -> 0 in the predictor; the corrector's Langevin step of finite size leaves an
 ///           error of the variance of order snr^2 that no number of levels removes.
-/// - cost    1 + corrector_steps network calls per step (1 on a step from a clean-less level to sigma = 0 too);
-///           3 tensors.
+/// - cost    1 + corrector_steps network calls per step; 3 tensors; two inner products per corrector step.
 /// - random  one draw per corrector step, then one per predictor step that adds noise.
 /// - errors  `std::invalid_argument`: an option out of range; reverse diffusion from pure noise (alpha = 0), where
 ///           its noise is infinite.
