@@ -84,10 +84,11 @@ public:
         const double h = log_snr_step(s, t);
         if (kind_ == kind::constant) { return {{0.0, h, values_[0]}}; }
         if (kind_ == kind::per_step) { return {{0.0, h, values_.at(i)}}; }
-        // distances are measured from s, from t where s is pure noise
-        const double origin = s.alpha > 0.0 ? s.half_log_snr() : -std::log(t.sigma / t.alpha);
-        const double begin = s.alpha > 0.0 ? 0.0 : -h;
-        const double end = s.alpha > 0.0 ? h : 0.0;
+        // distances are measured from s; from t where s is pure noise, from lambda = 0 where t is clean as well
+        const bool from_noise = s.alpha == 0.0;
+        const double origin = !from_noise ? s.half_log_snr() : t.sigma > 0.0 ? t.half_log_snr() : 0.0;
+        const double begin = from_noise ? -h : 0.0;
+        const double end = !from_noise ? h : t.sigma > 0.0 ? 0.0 : h;
         std::vector<tau_piece> out;
         double now = begin;
         const auto add = [&](double to, double tau) {

@@ -173,6 +173,37 @@ TEST_CASE("A profile of tau is honoured inside steps", "[solver][sa_solver][tau]
     }
 }
 
+TEST_CASE("The integral of tau^2 over a step is exact", "[solver][sa_solver][tau][exact]") {
+    const tweedie::any_schedule flow = tweedie::schedule::flow{};
+    const auto at_ratio = [&](double ratio) { return tweedie::at_half_log_snr(flow, -std::log(ratio)); };
+    const auto integral = [](const tau_profile& tau, const tweedie::level& s, const tweedie::level& t) {
+        return tweedie::solver::integral_of_tau_squared(tau.pieces(0, s, t));
+    };
+    const tau_profile two = tau_profile::windows({{0.8, 0.5, 2.0}, {3.0, 1.0, 0.7}});
+    const double log_2 = std::log(2.0);
+    const double log_3 = std::log(3.0);
+    CHECK_THAT(integral(0.7, at_ratio(4.0), at_ratio(2.0)),
+               Catch::Matchers::WithinRel(0.49 * log_2, rounding));
+    // both windows whole, one whole, a part of one, none
+    CHECK_THAT(integral(two, at_ratio(4.0), at_ratio(0.1)),
+               Catch::Matchers::WithinRel(0.49 * log_3 + 4.0 * std::log(1.6), rounding));
+    CHECK_THAT(integral(two, at_ratio(4.0), at_ratio(0.9)),
+               Catch::Matchers::WithinRel(0.49 * log_3, rounding));
+    CHECK_THAT(integral(two, at_ratio(2.0), at_ratio(1.0)),
+               Catch::Matchers::WithinRel(0.49 * log_2, rounding));
+    CHECK(integral(two, at_ratio(10.0), at_ratio(4.0)) == 0.0);
+    CHECK(integral(two, at_ratio(0.4), at_ratio(0.1)) == 0.0);
+    // from pure noise, to clean data
+    const tweedie::level noise = tweedie::at(flow, 1.0);
+    const tweedie::level clean = tweedie::at(flow, 0.0);
+    CHECK_THAT(integral(two, noise, at_ratio(1.5)), Catch::Matchers::WithinRel(0.49 * log_2, rounding));
+    CHECK_THAT(integral(two, at_ratio(0.8), clean),
+               Catch::Matchers::WithinRel(4.0 * std::log(1.6), rounding));
+    CHECK(integral(tau_profile::windows({{infinite, 1.0, 0.5}}), noise, at_ratio(0.5)) == infinite);
+    CHECK_THAT(integral(two, noise, clean),
+               Catch::Matchers::WithinRel(0.49 * log_3 + 4.0 * std::log(1.6), rounding));
+}
+
 TEST_CASE("A plan draws only where tau is not zero", "[solver][sa_solver][tau][cost]") {
     const tweedie::any_schedule edm = tweedie::schedule::edm{};
     const sde::levels_t levels = sde::even_levels(edm, 4);
