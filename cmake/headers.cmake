@@ -9,6 +9,7 @@ set(
     include/tweedie/analytic/mixture.hpp
     include/tweedie/detail/affine.hpp
     include/tweedie/detail/assert.hpp
+    include/tweedie/detail/beta_quantile.hpp
     include/tweedie/detail/noise_stream.hpp
     include/tweedie/detail/number.hpp
     include/tweedie/detail/parallel.hpp
@@ -16,19 +17,60 @@ set(
     include/tweedie/detail/reduce.hpp
     include/tweedie/detail/simd.hpp
     include/tweedie/detail/small_array.hpp
+    include/tweedie/grid/align_your_steps.hpp
+    include/tweedie/grid/beta.hpp
+    include/tweedie/grid/crash.hpp
     include/tweedie/grid/custom.hpp
     include/tweedie/grid/discrete.hpp
+    include/tweedie/grid/gits.hpp
     include/tweedie/grid/karras.hpp
+    include/tweedie/grid/kl_optimal.hpp
     include/tweedie/grid/levels.hpp
+    include/tweedie/grid/linear_quadratic.hpp
     include/tweedie/grid/log_snr.hpp
+    include/tweedie/grid/polyexponential.hpp
+    include/tweedie/grid/sgm_uniform.hpp
+    include/tweedie/grid/shift.hpp
+    include/tweedie/grid/tabulated.hpp
+    include/tweedie/grid/time_power.hpp
     include/tweedie/grid/uniform.hpp
     include/tweedie/model/convention.hpp
     include/tweedie/model/denoiser.hpp
     include/tweedie/model/prediction.hpp
+    include/tweedie/optim/adabelief.hpp
+    include/tweedie/optim/adabound.hpp
+    include/tweedie/optim/adafactor.hpp
+    include/tweedie/optim/adam.hpp
+    include/tweedie/optim/adamax.hpp
+    include/tweedie/optim/adan.hpp
+    include/tweedie/optim/amsgrad.hpp
+    include/tweedie/optim/clip.hpp
+    include/tweedie/optim/dual_adam.hpp
+    include/tweedie/optim/elementwise.hpp
+    include/tweedie/optim/ema.hpp
+    include/tweedie/optim/formulas.hpp
+    include/tweedie/optim/groups.hpp
+    include/tweedie/optim/half.hpp
+    include/tweedie/optim/lamb.hpp
+    include/tweedie/optim/learning_rate.hpp
+    include/tweedie/optim/lion.hpp
+    include/tweedie/optim/lookahead.hpp
+    include/tweedie/optim/minimize.hpp
+    include/tweedie/optim/muon.hpp
+    include/tweedie/optim/nadam.hpp
+    include/tweedie/optim/options.hpp
+    include/tweedie/optim/parameters.hpp
+    include/tweedie/optim/radam.hpp
+    include/tweedie/optim/sam.hpp
+    include/tweedie/optim/schedule_free.hpp
+    include/tweedie/optim/sgd.hpp
+    include/tweedie/optim/state.hpp
+    include/tweedie/optim/yogi.hpp
     include/tweedie/plan/analyze.hpp
     include/tweedie/plan/exponential.hpp
     include/tweedie/plan/fold.hpp
     include/tweedie/plan/linear_form.hpp
+    include/tweedie/plan/loop.hpp
     include/tweedie/plan/plan.hpp
     include/tweedie/plan/text.hpp
     include/tweedie/plan/writer.hpp
@@ -36,6 +78,9 @@ set(
     include/tweedie/random/normal.hpp
     include/tweedie/random/philox.hpp
     include/tweedie/run/batch.hpp
+    include/tweedie/run/likelihood.hpp
+    include/tweedie/run/loop.hpp
+    include/tweedie/run/loop_stepper.hpp
     include/tweedie/run/observer.hpp
     include/tweedie/run/program.hpp
     include/tweedie/run/result.hpp
@@ -50,14 +95,55 @@ set(
     include/tweedie/schedule/trig.hpp
     include/tweedie/schedule/ve.hpp
     include/tweedie/schedule/vp.hpp
+    include/tweedie/solver/adams.hpp
+    include/tweedie/solver/adaptive_range.hpp
+    include/tweedie/solver/adaptive_sde.hpp
+    include/tweedie/solver/ancestral_step.hpp
+    include/tweedie/solver/brownian_pieces.hpp
+    include/tweedie/solver/churn.hpp
+    include/tweedie/solver/consistency.hpp
     include/tweedie/solver/ddim.hpp
+    include/tweedie/solver/ddpm.hpp
+    include/tweedie/solver/deis.hpp
+    include/tweedie/solver/dpm2.hpp
+    include/tweedie/solver/dpm2_ancestral.hpp
+    include/tweedie/solver/dpm_adaptive.hpp
     include/tweedie/solver/dpm_solver.hpp
+    include/tweedie/solver/dpm_solver_singlestep.hpp
+    include/tweedie/solver/dpmpp_2s_ancestral.hpp
+    include/tweedie/solver/dpmpp_sde.hpp
+    include/tweedie/solver/er_sde.hpp
     include/tweedie/solver/euler.hpp
+    include/tweedie/solver/euler_ancestral.hpp
+    include/tweedie/solver/evodiff.hpp
     include/tweedie/solver/exponential_step.hpp
+    include/tweedie/solver/fireflow.hpp
+    include/tweedie/solver/flow_map.hpp
+    include/tweedie/solver/flow_sde.hpp
     include/tweedie/solver/heun.hpp
+    include/tweedie/solver/ipndm.hpp
+    include/tweedie/solver/langevin.hpp
+    include/tweedie/solver/lcm.hpp
+    include/tweedie/solver/linear_path.hpp
+    include/tweedie/solver/lms.hpp
+    include/tweedie/solver/midpoint.hpp
+    include/tweedie/solver/pndm.hpp
+    include/tweedie/solver/predictor_corrector.hpp
     include/tweedie/solver/renoise.hpp
+    include/tweedie/solver/res.hpp
+    include/tweedie/solver/restart.hpp
+    include/tweedie/solver/runge_kutta_pair.hpp
+    include/tweedie/solver/sa_solver.hpp
+    include/tweedie/solver/sde_dpm_solver.hpp
+    include/tweedie/solver/sde_dpm_solver_singlestep.hpp
+    include/tweedie/solver/seeds.hpp
+    include/tweedie/solver/single_step.hpp
     include/tweedie/solver/start.hpp
+    include/tweedie/solver/step_control.hpp
+    include/tweedie/solver/tau.hpp
+    include/tweedie/solver/tcd.hpp
     include/tweedie/solver/unipc.hpp
+    include/tweedie/tensor/blocks.hpp
     include/tweedie/tensor/concept.hpp
     include/tweedie/tensor/contiguous.hpp
     include/tweedie/tensor/eigen.hpp
@@ -73,6 +159,8 @@ set(
 set(
     tweedie_dependent_headers
     include/tweedie/detail/affine_kernel.inc
+    include/tweedie/detail/pack_kernel.inc
     include/tweedie/detail/random_kernel.inc
+    include/tweedie/optim/formulas.inc
     include/tweedie/tensor/xtensor.hpp
 )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# cmake -P cmake/update_headers.cmake: rewrites cmake/headers.cmake from the files under include/.
+# cmake -P cmake/update_headers.cmake: rewrites cmake/headers.cmake, and the includes of the umbrella tweedie.hpp, from
+# the files under include/.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -13,6 +14,23 @@ list(FILTER dependent_headers INCLUDE REGEX "/tensor/(torch|xtensor)\\.hpp$|\\.i
 if(dependent_headers)
     list(REMOVE_ITEM headers ${dependent_headers})
 endif()
+
+# The umbrella: every public header that needs no library beyond the standard one.
+file(READ "${root}/include/tweedie/tweedie.hpp" umbrella)
+string(FIND "${umbrella}" "#include <" first_include)
+string(SUBSTRING "${umbrella}" 0 ${first_include} preface)
+set(includes "")
+foreach(header IN LISTS headers)
+    string(REGEX REPLACE "^include/" "" name "${header}")
+    if(name MATCHES "^tweedie/(detail|analytic|verify)/|^tweedie/tweedie.hpp$")
+        continue()
+    endif()
+    file(STRINGS "${root}/${header}" others REGEX "^#include <(Eigen|xtensor|torch)/")
+    if(NOT others)
+        string(APPEND includes "#include <${name}>\n")
+    endif()
+endforeach()
+file(WRITE "${root}/include/tweedie/tweedie.hpp" "${preface}${includes}")
 
 list(JOIN headers "\n    " headers)
 list(JOIN dependent_headers "\n    " dependent_headers)
