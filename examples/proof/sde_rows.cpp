@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Exponential integrators of the diffusion SDE. `order` for the rows whose noise is off: they are the named ODE
-// methods; `weak_order` for the others, of mean and variance.
+// Exponential integrators of the diffusion SDE. `order` for the rows whose noise is off: they are the named
+// ODE methods; `weak_order` for the others, of mean and variance.
 
 #include <tweedie/solver/dpmpp_sde.hpp>
 #include <tweedie/solver/er_sde.hpp>

@@ -25,12 +25,13 @@ namespace tweedie::solver {
 ///     D    = (1 - 1/(2 r)) D_s + 1/(2 r) D(x_u)
 ///     x_t  = sigma_t'/sigma_s x_s - alpha_t (e^(-(lambda_t' - lambda_s)) - 1) D + n_t z
 ///
-/// Source: k-diffusion's sample_dpmpp_sde (its VE form; here for any schedule, equal to it in x / alpha). It has
-/// no paper of its own; at eta = 1 it is SEEDS-2 in data prediction (Gonzalez et al. 2023, arXiv:2305.14267).
+/// Source: k-diffusion's sample_dpmpp_sde (its VE form; here for any schedule, equal to it in x / alpha). It
+/// has no paper of its own; at eta = 1 it is SEEDS-2 in data prediction (Gonzalez et al. 2023,
+/// arXiv:2305.14267).
 ///
 /// Deviation: z shares with z_1 what one Brownian path shares (`z = c z_1 + sqrt(1 - c^2) z_2`, the c of the
-/// exact SDE). Drawn independently, as diffusers' and k-diffusion's plain noise samplers do, the variance is of
-/// first order only; k-diffusion's Brownian tree shares by sigma, which is not the c of the SDE either.
+/// exact SDE). Drawn independently, as diffusers' and k-diffusion's plain noise samplers do, the variance is
+/// of first order only; k-diffusion's Brownian tree shares by sigma, which is not the c of the SDE either.
 /// `peer_formula` draws them independently.
 /// - order   2 in half-log-SNR for the drift; mean and variance of Gaussian data 2 (variance 1 with
 ///           `peer_formula`). A step to sigma = 0 or from alpha = 0 is of first order.

@@ -59,7 +59,8 @@ struct noise_scale {
 /// ER-SDE-Solver of order 1, 2 or 3: multistep, for the reverse-time SDE with any noise scale function.
 ///
 ///     G    = phi(kappa_t)/kappa_t / (phi(kappa_s)/kappa_s),    kappa = sigma/alpha
-///     x_t  = sigma_t/sigma_s G x_s + alpha_t int (phi(kappa_t) phi'/phi^2) D(kappa) dkappa + sigma_t sqrt(1 - G^2) z
+///     x_t  = sigma_t/sigma_s G x_s + alpha_t int (phi(kappa_t) phi'/phi^2) D(kappa) dkappa
+///            + sigma_t sqrt(1 - G^2) z
 ///
 /// D the polynomial in kappa through the data predictions at s and before. Source: Cui et al. 2023,
 /// arXiv:2309.06169 (VP and VE solvers; both are this in x / alpha).
@@ -67,14 +68,14 @@ struct noise_scale {
 /// Deviations: their integrals are sums over 100 points, here Gauss quadrature to rounding. Their third order
 /// takes D' from the last two predictions alone, which is right to first order only and keeps the method at
 /// order 2; here D is the parabola through three. `peer_formula` gives theirs (with exact integrals).
-/// - order   of the drift: `order` in half-log-SNR, 2 for order 3 with `peer_formula`; the first steps use what
-///           is known. Mean and variance of Gaussian data: 1 for order 1, 2 for orders 2 and 3. A step to sigma
-///           = 0 is of first order, and one from alpha = 0.
+/// - order   of the drift: `order` in half-log-SNR, 2 for order 3 with `peer_formula`; the first steps use
+///           what is known. Mean and variance of Gaussian data: 1 for order 1, 2 for orders 2 and 3. A step
+///           to sigma = 0 is of first order, and one from alpha = 0.
 /// - exact   for data that are a point, with any levels: the law of the end is N(alpha_t x0, sigma_t^2).
 /// - cost    1 network call per step; `order` live tensors; order + 2 reads (noise included), 2 writes.
 /// - random  one draw per step unless the scale is the ODE's, none on a step to sigma = 0.
-/// - errors  `std::invalid_argument`: order outside [1, 3]; a power below 1, NaN or infinite; s_noise negative,
-///           NaN or infinite; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: order outside [1, 3]; a power below 1, NaN or infinite; s_noise
+///           negative, NaN or infinite; levels that are not strictly denoising.
 /// - choose  10 to 50 calls, where a little noise is wanted that dies out by itself towards clean levels.
 struct er_sde {
     std::size_t order = 3;           ///< 1 to 3
@@ -155,8 +156,8 @@ private:
         return sum;
     }
 
-    /// `phi(kappa_t) int phi'/phi^2 f dkappa` over the step: in u = ln(kappa / kappa_t), 0 to h, the weight is
-    /// `e^(-u) growth slope`. Gauss-Legendre of 8 points on panels of at most 1/2: rounding.
+    /// `phi(kappa_t) int phi'/phi^2 f dkappa` over the step: in u = ln(kappa / kappa_t), 0 to h, the weight
+    /// is `e^(-u) growth slope`. Gauss-Legendre of 8 points on panels of at most 1/2: rounding.
     template <class Function>
     [[nodiscard]] double moment(double kappa_t, double h, const Function& f) const {
         constexpr std::array<double, 4> node = {0.1834346424956498, 0.5255324099163290, 0.7966664774136267,

@@ -61,8 +61,8 @@ struct exponential_node {
 
 /// A stretch of a step over which the stochasticity is constant.
 ///
-/// - `from`, `to`  its ends, as distances in half-log-SNR from the start of the step: 0 to h, infinite where the
-///                 step is.
+/// - `from`, `to`  its ends, as distances in half-log-SNR from the start of the step: 0 to h, infinite where
+///                 the step is.
 /// - `tau`         stochasticity, >= 0.
 struct tau_piece {
     double from = 0.0;
@@ -89,8 +89,10 @@ struct tau_piece {
 
 /// Standard deviation of the fresh noise of an exponential step of the SDE with stochasticity `tau`.
 ///
-///     data    sigma_t sqrt(1 - e^(-2 int tau^2))               (constant tau: int tau^2 = tau^2 h)
-///     noise   sigma_t sqrt(int 2 tau^2 e^(2 (lambda_t - lambda)))  (constant tau: sigma_t tau sqrt(e^(2 h) - 1))
+///     data    sigma_t sqrt(1 - e^(-2 int tau^2))
+///     noise   sigma_t sqrt(int 2 tau^2 e^(2 (lambda_t - lambda)))
+///
+/// which for a constant tau are sigma_t sqrt(1 - e^(-2 tau^2 h)) and sigma_t tau sqrt(e^(2 h) - 1).
 ///
 /// Zero for tau = 0 and on a step to sigma_t = 0.
 [[nodiscard]] inline double exponential_noise(const level& s, const level& t, form predicts,
@@ -120,16 +122,16 @@ struct tau_piece {
 ///     data    x_t = sigma_t/sigma_s e^(-tau^2 h) x_s + alpha_t (1 + tau^2) sum_j w_j x0_j
 ///     noise   x_t = alpha_t/alpha_s x_s - sigma_t (1 + tau^2) sum_j w_j eps_j
 ///
-/// h = lambda_t - lambda_s, w from `exponential_weights` at rate 1 + tau^2 (data) or -1 (noise); where tau varies
-/// along the step, the sum over the pieces on which it is constant. This is the step of DPM-Solver(++), UniPC,
-/// RES, SA-Solver and SEEDS; they differ in their nodes. A predictor's nodes lie at s and before, a corrector's
-/// include t.
+/// h = lambda_t - lambda_s, w from `exponential_weights` at rate 1 + tau^2 (data) or -1 (noise); where tau
+/// varies along the step, the sum over the pieces on which it is constant. This is the step of
+/// DPM-Solver(++), UniPC, RES, SA-Solver and SEEDS; they differ in their nodes. A predictor's nodes lie at s
+/// and before, a corrector's include t.
 /// Source: Lu et al. 2022, arXiv:2211.01095, proposition 4.1; Xue et al. 2023, arXiv:2309.05019, proposition
 /// 4.2 and its noise-prediction counterpart.
-/// - `nodes`   nodes[0] at s; distinct. A step to sigma_t = 0 or from alpha_s = 0 has a limit for one value only:
-///             nodes[0] is used. Nodes at infinity are left out.
-/// - `pieces`  stochasticity, covering the step in order; `tau = 0` is the ODE. Add `exponential_noise` times a
-///             fresh draw. On a step to sigma_t = 0 in noise form it counts as 0.
+/// - `nodes`   nodes[0] at s; distinct. A step to sigma_t = 0 or from alpha_s = 0 has a limit for one value
+///             only: nodes[0] is used. Nodes at infinity are left out.
+/// - `pieces`  stochasticity, covering the step in order; `tau = 0` is the ODE. Add `exponential_noise` times
+///             a fresh draw. On a step to sigma_t = 0 in noise form it counts as 0.
 /// - order     as many as nodes (local order one more).
 /// - errors    `std::invalid_argument`: no node; noise prediction from pure noise (alpha = 0).
 [[nodiscard]] inline linear_form exponential_step(const linear_form& x, const level& s, const level& t,
@@ -192,8 +194,8 @@ struct tau_piece {
 ///     data    x_t = (step with m0) + alpha_t (1 + tau^2) B/2 (m1 - m0) / r,    r = (lambda_1 - lambda_s) / h
 ///     noise   x_t = (step with m0) - sigma_t (1 + tau^2) B/2 (m1 - m0) / r
 ///
-/// Source: Lu et al. 2022, arXiv:2206.00927, algorithm 1, and arXiv:2211.01095, algorithms 1 and 2; Zhao et al.
-/// 2023, arXiv:2302.04867.
+/// Source: Lu et al. 2022, arXiv:2206.00927, algorithm 1, and arXiv:2211.01095, algorithms 1 and 2; Zhao et
+/// al. 2023, arXiv:2302.04867.
 /// - `b`     B > 0: `exponential_integral` (DPM-Solver's midpoint, UniPC's bh2) or h (bh1).
 /// - order   2 (local order 3). Where `exponential_step` uses one node, so does this.
 [[nodiscard]] inline linear_form shortcut_step(const linear_form& x, const level& s, const level& t,

@@ -11,16 +11,16 @@
 
 namespace tweedie::solver {
 
-/// The linear part of an exponential step of the SDE, seen at several levels of it: the state it starts from and
-/// the noise of one Brownian path.
+/// The linear part of an exponential step of the SDE, seen at several levels of it: the state it starts from
+/// and the noise of one Brownian path.
 ///
 ///     w(u) = decay(u', u) w(u') + exponential_noise(u', u) z,    u' the level asked for before; w(s) = x_s
 ///
 /// A stage in the middle of a step and its end share what entered before the stage; drawing their noise
-/// independently costs an order in the variance. A state is w plus what the predictions add (`exponential_step` from
-/// an empty form), so that a plan keeps one register for x_s and noise, or none where the predictions are kept.
-/// Source: Gonzalez et al. 2023, arXiv:2305.14267 (their decomposition of the stochastic integral), for any tau and
-/// schedule.
+/// independently costs an order in the variance. A state is w plus what the predictions add
+/// (`exponential_step` from an empty form), so that a plan keeps one register for x_s and noise, or none
+/// where the predictions are kept. Source: Gonzalez et al. 2023, arXiv:2305.14267 (their decomposition of the
+/// stochastic integral), for any tau and schedule.
 /// - random  one draw per level asked for, none where nothing enters (tau = 0, sigma = 0).
 class linear_path {
 public:

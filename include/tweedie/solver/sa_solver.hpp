@@ -26,22 +26,23 @@ namespace tweedie::solver {
 ///
 ///     base    = sigma_t/sigma_s e^(-int tau^2) x_s + sigma_t sqrt(1 - e^(-2 int tau^2)) z
 ///     predict   x~_t = base + int of the polynomial through the last `order` predictions
-///     correct   x_t  = base + int of the polynomial through the prediction at x~_t and `corrector` - 1 before it
+///     correct   x_t  = base + int of the polynomial through that at x~_t and `corrector` - 1 before it
 ///
-/// the integral over the step is `alpha_t int (1 + tau^2) e^(-(lambda_t - lambda) - int_lambda^(lambda_t) tau^2)`,
-/// exact where tau is constant in pieces; noise prediction likewise. The noise of a step is the same in both.
-/// Source: Xue et al. 2023, arXiv:2309.05019 (SA-Predictor, SA-Corrector); appendix D for `few_steps`, which
-/// replaces the exact weight of the difference in second-order formulas by `int (1 + tau^2) / 2`, as UniPC's bh1
-/// does.
-/// - order   of the drift: `order`, with a corrector min(order + 1, corrector); the first steps, with fewer nodes,
-///           cap it at 2, with a corrector at 3, and so do the last with `lower_order_final`. Deviation of
-///           Gaussian data: at most 2 where tau > 0. A step to sigma = 0 or from alpha = 0 is of first order, and
-///           in PEC the state before a step to sigma = 0 is not corrected: x0_hat is all that counts.
-/// - cost    1 network call per step (PECE: 2, the last 1); one more with `correct_last`. max(order, corrector -
-///           1) + 1 live tensors; as many + 2 reads, noise included, and 2 writes.
+/// the integral over the step is `alpha_t int (1 + tau^2) e^(-(lambda_t - lambda) - int_lambda^(lambda_t)
+/// tau^2)`, exact where tau is constant in pieces; noise prediction likewise. The noise of a step is the same
+/// in both. Source: Xue et al. 2023, arXiv:2309.05019 (SA-Predictor, SA-Corrector); appendix D for
+/// `few_steps`, which replaces the exact weight of the difference in second-order formulas by `int (1 +
+/// tau^2) / 2`, as UniPC's bh1 does.
+/// - order   of the drift: `order`, with a corrector min(order + 1, corrector); the first steps, with fewer
+///           nodes, cap it at 2, with a corrector at 3, and so do the last with `lower_order_final`.
+///           Deviation of Gaussian data: at most 2 where tau > 0. A step to sigma = 0 or from alpha = 0 is of
+///           first order, and in PEC the state before a step to sigma = 0 is not corrected: x0_hat is all
+///           that counts.
+/// - cost    1 network call per step (PECE: 2, the first 1); one more with `correct_last`. max(order,
+///           corrector - 1) + 1 live tensors; as many + 2 reads, noise included, and 2 writes.
 /// - random  one draw per step where tau > 0, none on a step to sigma = 0.
-/// - errors  `std::invalid_argument`: order outside [1, 4], corrector outside [0, 4]; s_noise negative, NaN or
-///           infinite; a tau_profile for another number of steps; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: order outside [1, 4], corrector outside [0, 4]; s_noise negative, NaN
+///           or infinite; a tau_profile for another number of steps; levels that are not strictly denoising.
 /// - choose  order 2, corrector 2 for stochastic sampling at 10 to 50 calls: the corrector costs no call.
 struct sa_solver {
     enum class evaluation {

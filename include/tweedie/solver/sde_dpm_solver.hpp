@@ -24,31 +24,34 @@
 
 namespace tweedie::solver {
 
-/// SDE-DPM-Solver (noise prediction) and SDE-DPM-Solver++ (data prediction), multistep, orders 1 to 3. With the
-/// data prediction it is DPM++ 2M SDE and 3M SDE.
+/// SDE-DPM-Solver (noise prediction) and SDE-DPM-Solver++ (data prediction), multistep, orders 1 to 3. With
+/// the data prediction it is DPM++ 2M SDE and 3M SDE.
 ///
 ///     z    = (1 + eta) h,    D1 = (m0 - m1) / r,    r = h_prev / h
 ///     data     x_t = sigma_t/sigma_s e^(-eta h) x_s + alpha_t (1 - e^(-z)) m0
 ///                    + alpha_t (1 - e^(-z))/2 D1              (midpoint)
 ///                    + alpha_t ((e^(-z) - 1)/z + 1) D1        (taylor: the exact integral)
 ///                    + sigma_t sqrt(1 - e^(-2 eta h)) noise
-///     noise    x_t = alpha_t/alpha_s x_s - (1 + eta) sigma_t ((e^h - 1) m0 + ...) + sigma_t sqrt(eta (e^(2h) - 1)) noise
+///     noise    x_t = alpha_t/alpha_s x_s - (1 + eta) sigma_t ((e^h - 1) m0 + ...)
+///                    + sigma_t sqrt(eta (e^(2h) - 1)) noise
 ///
-/// The third order integrates the parabola through m0, m1, m2 exactly. eta = tau^2 scales the diffusion: 0 is the
-/// ODE (DPM-Solver(++)), 1 the reverse-time SDE. Source: Lu et al. 2022, arXiv:2211.01095 (SDE-DPM-Solver-1, -2M
-/// and ++ forms, eta = 1); k-diffusion's sample_dpmpp_2m_sde and sample_dpmpp_3m_sde for eta.
+/// The third order integrates the parabola through m0, m1, m2 exactly. eta = tau^2 scales the diffusion: 0 is
+/// the ODE (DPM-Solver(++)), 1 the reverse-time SDE. Source: Lu et al. 2022, arXiv:2211.01095
+/// (SDE-DPM-Solver-1, -2M and ++ forms, eta = 1); k-diffusion's sample_dpmpp_2m_sde and sample_dpmpp_3m_sde
+/// for eta.
 ///
-/// Deviation: published third orders are not: k-diffusion gives the second difference half its weight (order 2),
-/// diffusers half its weight and the wrong sign of a term (order 1). `peer_formula` reproduces either.
+/// Deviation: published third orders are not: k-diffusion gives the second difference half its weight (order
+/// 2), diffusers half its weight and the wrong sign of a term (order 1). `peer_formula` reproduces either.
 /// - order   of the drift: `order` in half-log-SNR; the first steps use what is known. Mean and variance on
 ///           Gaussian data: 1 for order 1, 2 for order 2 and 3 (the mean of order 3 converges with 3 when the
 ///           start is single_step). A step to sigma = 0 is of first order.
-/// - cost    1 network call per step (one more in all with `start::single_step`); `order` live tensors; order +
-///           2 reads (noise included) and 2 writes.
+/// - cost    1 network call per step (one more in all with `start::single_step`); `order` live tensors; order
+///           + 2 reads (noise included) and 2 writes.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; eta or s_noise negative, NaN or infinite; a peer
 ///           formula of an order or prediction where there is none; levels that are not strictly denoising.
-/// - choose  order 2 for 15 to 50 calls where the SDE's self-correction is wanted; `sa_solver` corrects for free.
+/// - choose  order 2 for 15 to 50 calls where the SDE's self-correction is wanted; `sa_solver` corrects for
+///           free.
 struct sde_dpm_solver {
     enum class peer {
         none,         ///< the third order as derived

@@ -21,26 +21,28 @@
 
 namespace tweedie::solver {
 
-/// SDE-DPM-Solver and ++ as single steps whose stages are the levels given: one network call per level, a step of
-/// order k over k intervals.
+/// SDE-DPM-Solver and ++ as single steps whose stages are the levels given: one network call per level, a
+/// step of order k over k intervals.
 ///
 ///     u_1  = step s -> l_1 with m0 + noise(l_1)                    m1 = prediction at u_1
 ///     u_2  = step s -> l_2 with m0, m1 + noise(l_2)                m2 = prediction at u_2     (order 3)
 ///     x_t  = step s -> t with m0, m1 (order 2); m0, m2 (order 3, midpoint); m0, m1, m2 (taylor) + noise(t)
 ///
-/// "Step" is `exponential_step` with eta = tau^2, noise(.) one Brownian path (`linear_path`). The orders of the
-/// steps are those of `dpm_solver_singlestep`, which this is with eta = 0. Source: the sde-dpmsolver++ of diffusers'
-/// DPMSolverSinglestepScheduler; Lu et al. 2022, arXiv:2211.01095, for the steps.
+/// "Step" is `exponential_step` with eta = tau^2, noise(.) one Brownian path (`linear_path`). The orders of
+/// the steps are those of `dpm_solver_singlestep`, which this is with eta = 0. Source: the sde-dpmsolver++ of
+/// diffusers' DPMSolverSinglestepScheduler; Lu et al. 2022, arXiv:2211.01095, for the steps.
 ///
-/// Deviation: the peer draws the noise of the stages and of the end independently, and in order 3 with `taylor` has
-/// `- 1/2` for `+ 1/2` in the weight of the second difference. `peer_formula` does both.
-/// - order   of the drift: `order` in half-log-SNR (3 with `midpoint` only where l_2 tends to 2/3 of the step). On
-///           Gaussian data the deviation converges with 1 for order 1, 2 for 2 and 3; 1 with `peer_formula`.
-/// - cost    one network call and one draw per interval; `order` live tensors in data prediction, at most one more
-///           in noise prediction and with `peer_formula`.
+/// Deviation: the peer draws the noise of the stages and of the end independently, and in order 3 with
+/// `taylor` has `- 1/2` for `+ 1/2` in the weight of the second difference. `peer_formula` does both.
+/// - order   of the drift: `order` in half-log-SNR (3 with `midpoint` only where l_2 tends to 2/3 of the
+///           step). On Gaussian data the deviation converges with 1 for order 1, 2 for 2 and 3; 1 with
+///           `peer_formula`.
+/// - cost    one network call and one draw per interval; `order` live tensors in data prediction, at most one
+///           more in noise prediction and with `peer_formula`.
 /// - random  one draw per interval when eta > 0, none at sigma = 0.
-/// - errors  `std::invalid_argument`: order outside [1, 3]; eta or s_noise negative, NaN or infinite; `orders` that
-///           do not fit the levels or lie outside [1, 3]; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: order outside [1, 3]; eta or s_noise negative, NaN or infinite;
+///           `orders` that do not fit the levels or lie outside [1, 3]; levels that are not strictly
+///           denoising.
 /// - choose  where levels are given and steps must not look back; `seeds` places its own stages.
 struct sde_dpm_solver_singlestep {
     std::size_t order = 2;                      ///< 1 to 3
@@ -92,7 +94,8 @@ struct sde_dpm_solver_singlestep {
     }
 
 private:
-    /// What the predictions add from known[0] to `to`, with the predictions at `known`, of which m[0] belongs to the last.
+    /// What the predictions add from known[0] to `to`, with the predictions at `known`, of which m[0] belongs
+    /// to the last.
     [[nodiscard]] linear_form drift(std::span<const level> known, const level& to, const plan_history& m,
                                     form f, bool end) const {
         const double tau = std::sqrt(eta);

@@ -36,18 +36,19 @@ namespace tweedie::solver {
 /// parabola through all.
 ///
 /// In noise prediction and tau = 1 SEEDS-1 is `x_t = alpha_t/alpha_s x_s - 2 sigma_t (e^h - 1) eps + sigma_t
-/// sqrt(e^(2h) - 1) z`. Source: Gonzalez et al. 2023, arXiv:2305.14267 (VP, noise prediction, tau = 1). Here for
-/// any schedule, either prediction and any stochasticity; tau = 0 gives DPM-Solver-1, -2 and -3, single-step.
+/// sqrt(e^(2h) - 1) z`. Source: Gonzalez et al. 2023, arXiv:2305.14267 (VP, noise prediction, tau = 1). Here
+/// for any schedule, either prediction and any stochasticity; tau = 0 gives DPM-Solver-1, -2 and -3,
+/// single-step.
 /// - order   of the drift: `order` in half-log-SNR. On Gaussian data the mean converges with `order`; the
-///           variance with order 1 for SEEDS-1 and 2 for SEEDS-2 and -3 (three stages on one path cannot match
-///           the covariances of the third order).
-/// - cost    `order` network calls per step, 1 on a step to sigma = 0 or from alpha = 0; `order` draws; `order`
-///           live tensors in data prediction, at most one more in noise prediction.
+///           variance with order 1 for SEEDS-1 and 2 for SEEDS-2 and -3 (three stages on one path cannot
+///           match the covariances of the third order).
+/// - cost    `order` network calls per step, 1 on a step to sigma = 0 or from alpha = 0; `order` draws;
+///           `order` live tensors in data prediction, at most one more in noise prediction.
 /// - random  `order` draws per step when tau > 0.
-/// - errors  `std::invalid_argument`: order outside [1, 3]; tau or s_noise negative, NaN or infinite; r outside
-///           (0, 1]; levels that are not strictly denoising.
-/// - choose  many calls and the law of the SDE wanted; below 30 calls the multistep `sde_dpm_solver` is better
-///           for the same cost.
+/// - errors  `std::invalid_argument`: order outside [1, 3]; tau or s_noise negative, NaN or infinite; r
+///           outside (0, 1]; levels that are not strictly denoising.
+/// - choose  many calls and the law of the SDE wanted; below 30 calls the multistep `sde_dpm_solver` is
+///           better for the same cost.
 struct seeds {
     std::size_t order = 2;                      ///< 1 to 3
     form predicts = form::data;                 ///< what is interpolated; the paper's VP form is noise

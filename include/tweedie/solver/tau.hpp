@@ -32,8 +32,9 @@ struct tau_window {
 ///     .tau = tau_profile::windows({{.sigma_max = 1, .sigma_min = 0.05, .tau = 1}})    zero outside
 ///     .tau = tau_profile::per_step({0, 1, 1, 0})          as many values as steps
 ///
-/// Windows are honoured inside a step: the step is cut at their ends and the integral of tau^2 is exact. Source:
-/// Xue et al. 2023, arXiv:2309.05019 (tau(t) as a function; their recommendation is piecewise constant).
+/// Windows are honoured inside a step: the step is cut at their ends and the integral of tau^2 is exact.
+/// Source: Xue et al. 2023, arXiv:2309.05019 (tau(t) as a function; their recommendation is piecewise
+/// constant).
 /// - errors  `std::invalid_argument`: a value negative, NaN or infinite; windows that overlap or are empty; a
 ///           plan whose number of steps is not that of `per_step`.
 class tau_profile {
@@ -84,7 +85,8 @@ public:
         const double h = log_snr_step(s, t);
         if (kind_ == kind::constant) { return {{0.0, h, values_[0]}}; }
         if (kind_ == kind::per_step) { return {{0.0, h, values_.at(i)}}; }
-        // distances are measured from s; from t where s is pure noise, from lambda = 0 where t is clean as well
+        // distances are measured from s; from t where s is pure noise, from lambda = 0 where t is clean as
+        // well
         const bool from_noise = s.alpha == 0.0;
         const double origin = !from_noise ? s.half_log_snr() : t.sigma > 0.0 ? t.half_log_snr() : 0.0;
         const double begin = from_noise ? -h : 0.0;

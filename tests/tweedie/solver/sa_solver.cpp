@@ -109,8 +109,8 @@ TEST_CASE("Mean and deviation of sa_solver converge with the declared order", "[
                     const sde::law_order m =
                         sde::order_of_law(ours, schedule, tau * tau, sde::uneven_levels, 160);
                     const double drift = declared(order, corrector);
-                    // Where terms of opposite sign are about as large, the slope between two grids says little;
-                    // the error is then below what the order alone would give.
+                    // Where terms of opposite sign are about as large, the slope between two grids says
+                    // little; the error is then below what the order alone would give.
                     CHECK((m.mean > drift - 0.1 || m.finest.mean < (drift > 2.0 ? 1e-6 : 2e-5)));
                     CHECK((m.deviation > std::min(drift, 2.0) - 0.1 || m.finest.deviation < 5e-5));
                 }
@@ -163,8 +163,8 @@ TEST_CASE("A profile of tau is honoured inside steps", "[solver][sa_solver][tau]
         // a point stays a point whatever tau does
         const tau_profile wild = tau_profile::windows({{5.0, 3.3, 2.0}, {1.1, 0.9, 0.4}, {0.2, 0.05, 1.0}});
         CHECK(sde::error_on_a_point(sa_solver{.tau = wild}.plan(schedule, levels)) < rounding);
-        // and the law of Gaussian data converges with order 2; from grid to grid the error depends on where in
-        // a step tau jumps, so that no slope is smooth
+        // and the law of Gaussian data converges with order 2; from grid to grid the error depends on where
+        // in a step tau jumps, so that no slope is smooth
         for (const int n : {80, 100, 160, 226, 320, 640}) {
             const sa_solver ours{.tau = wild, .lower_order_final = false};
             const tweedie::plan p = ours.plan(schedule, sde::even_levels(schedule, n));

@@ -57,7 +57,8 @@ inline levels_t uneven_levels(const tweedie::any_schedule& schedule, int steps) 
 /// Errors at the end of a run on data N(1, variance) whose start has the right law.
 ///
 /// - `mean`       of the weight of the start: how a start off the mean is forgotten,
-///                alpha_t/alpha_s ((v + kappa_t^2) / (v + kappa_s^2))^((1 + eta)/2) for the SDE with diffusion eta.
+///                alpha_t/alpha_s ((v + kappa_t^2) / (v + kappa_s^2))^((1 + eta)/2) for the SDE with
+///                diffusion eta.
 /// - `deviation`  of the standard deviation of the samples, against sqrt(alpha_t^2 v + sigma_t^2).
 struct law_error {
     double mean = 0.0;
@@ -78,8 +79,8 @@ inline law_error error_of_law(const tweedie::plan& p, double variance, double et
     return {std::abs(move.start - kept) + shift, std::abs(std::sqrt(reached) - std::sqrt(end))};
 }
 
-/// Measured orders of mean and standard deviation between n and 2n steps: of the errors summed over variances, so
-/// that one that happens to change its sign does not hide the others.
+/// Measured orders of mean and standard deviation between n and 2n steps: of the errors summed over
+/// variances, so that one that happens to change its sign does not hide the others.
 struct law_order {
     double mean = 0.0;
     double deviation = 0.0;

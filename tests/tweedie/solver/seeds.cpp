@@ -61,7 +61,8 @@ TEST_CASE("SEEDS-1 is the paper's step, and in data prediction ancestral DDIM", 
         const sde::levels_t levels = sde::uneven_levels(schedule, 5);
         check_same_law(seeds{.order = 1}.plan(schedule, levels),
                        tweedie::solver::ddim{.eta = 1.0}.plan(schedule, levels));
-        // x_t = alpha_t/alpha_s x - 2 sigma_t (e^h - 1) eps + sigma_t sqrt(e^(2h) - 1) z on x0_hat = 0: eps = x / sigma
+        // x_t = alpha_t/alpha_s x - 2 sigma_t (e^h - 1) eps + sigma_t sqrt(e^(2h) - 1) z on x0_hat = 0: eps =
+        // x / sigma
         const std::vector<tweedie::level> two = {levels[1], levels[2]};
         const tweedie::plan p = seeds{.order = 1, .predicts = form::noise}.plan(schedule, two);
         const double h = tweedie::log_snr_step(two[0], two[1]);
