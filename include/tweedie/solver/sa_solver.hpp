@@ -43,7 +43,9 @@ namespace tweedie::solver {
 /// - random  one draw per step where tau > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: order outside [1, 4], corrector outside [0, 4]; s_noise negative, NaN
 ///           or infinite; a tau_profile for another number of steps; levels that are not strictly denoising.
-/// - choose  order 2, corrector 2 for stochastic sampling at 10 to 50 calls: the corrector costs no call.
+/// - choose  order 2, corrector 2 for stochastic sampling from 20 calls on: the corrector costs no call and
+///           leaves two thirds (24 calls) to a quarter (96) of the error of DPM++ 2M SDE on Gaussian data.
+///           `few_steps` has been worse there at every number of calls.
 struct sa_solver {
     enum class evaluation {
         pec,   ///< the prediction at x~_t is kept

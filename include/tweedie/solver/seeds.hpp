@@ -47,8 +47,9 @@ namespace tweedie::solver {
 /// - random  `order` draws per step when tau > 0.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; tau or s_noise negative, NaN or infinite; r
 ///           outside (0, 1]; levels that are not strictly denoising.
-/// - choose  many calls and the law of the SDE wanted; below 30 calls the multistep `sde_dpm_solver` is
-///           better for the same cost.
+/// - choose  order 3 in data prediction: of the samplers of the reverse-time SDE it has the smallest error in
+///           the variance of Gaussian data at 12 to 24 calls; order 2 is behind DPM++ 2M SDE at equal calls,
+///           and noise prediction needs steps well below 1 in half-log-SNR.
 struct seeds {
     std::size_t order = 2;                      ///< 1 to 3
     form predicts = form::data;                 ///< what is interpolated; the paper's VP form is noise
