@@ -79,6 +79,35 @@ TEST_CASE("the step of Flow-GRPO is that of its paper", "[solver][flow_sde][exac
         same);
 }
 
+TEST_CASE("Flow-GRPO's sampler gives the standard deviations of an independent simulation",
+          "[solver][flow_sde][reference]") {
+    // data N(1.5, 0.4^2), a = 0.7, times 3 t / (1 + 2 t) with t even from 1 to 0.001, then 0; simulated in Python
+    const schedule::flow flow;
+    struct recorded {
+        int steps;
+        double ode;
+        double sde;
+    };
+    for (const recorded& r :
+         {recorded{10, 0.266, 0.332}, recorded{40, 0.365, 0.380}, recorded{160, 0.392, 0.396}}) {
+        levels_t levels;
+        for (int i = 0; i < r.steps; ++i) {
+            const double t = 1.0 - 0.999 * i / (r.steps - 1.0);
+            levels.push_back(at(flow, 3.0 * t / (1.0 + 2.0 * t)));
+        }
+        levels.push_back(at(flow, 0.0));
+        const auto deviation = [&](double scale) {
+            return std::sqrt(
+                at_end(flow_sde{.g = coefficient::flow_grpo, .scale = scale, .variant = form::euler_maruyama}
+                           .plan(flow, levels),
+                       0.16)
+                    .variance);
+        };
+        CHECK_THAT(deviation(0.0), WithinAbs(r.ode, 2e-3));  // theirs are estimates from samples
+        CHECK_THAT(deviation(0.7), WithinAbs(r.sde, 2e-3));
+    }
+}
+
 TEST_CASE("the direction of a schedule's time does not matter", "[solver][flow_sde][identity]") {
     const schedule::flow forth;
     const schedule::flow back({.time = schedule::flow_time::data_at_one});
@@ -119,6 +148,26 @@ TEST_CASE("values given for each step are the coefficient itself", "[solver][flo
         for (std::size_t i = 0; i < 4; ++i) { values.push_back(0.6 * levels[i].sigma); }
         check_same(flow_sde{.g = coefficient::given, .variant = variant, .values = values}.plan(vp, levels),
                    flow_sde{.g = coefficient::sigma, .scale = 0.6, .variant = variant}.plan(vp, levels), 0.0);
+    }
+}
+
+TEST_CASE("the two forms add the same noise in a short step", "[solver][flow_sde][identity]") {
+    for (const named_schedule& s : all_schedules()) {
+        const level from = at_half_log_snr(s.schedule, -0.4);
+        const level to = at_half_log_snr(s.schedule, -0.399);
+        for (const coefficient g :
+             {coefficient::constant, coefficient::sigma, coefficient::forward, coefficient::flow_grpo}) {
+            INFO(s.name << ", g " << static_cast<int>(g));
+            const auto noise = [&](form variant) {
+                return flow_sde{.g = g, .scale = 0.05, .variant = variant}
+                    .plan(s.schedule, levels_t{from, to})
+                    .calls[0]
+                    .then.rows[0]
+                    .weights.back();
+            };
+            // they differ by the step's relative length, 1e-3
+            CHECK_THAT(noise(form::exponential), WithinRel(noise(form::euler_maruyama), 3e-3));
+        }
     }
 }
 

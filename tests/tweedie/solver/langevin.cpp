@@ -11,13 +11,13 @@ using namespace law;
 
 TEST_CASE("langevin's stationary variance on Gaussian data is V / (1 - a sigma^2 / (4 V))",
           "[solver][langevin][exact]") {
-    for (const named_schedule& s : all_schedules()) {
-        for (const double step : {0.05, 0.2, 1.0}) {
+    for (const named_schedule& s : families()) {
+        for (const double step : {0.2, 1.0}) {
             for (const double variance : {0.1, 0.5, 2.0}) {
                 INFO(s.name << ", step " << step << ", variance " << variance);
                 // two close levels, walked until the start is forgotten
                 const levels_t levels = {at_half_log_snr(s.schedule, 0.0), at_half_log_snr(s.schedule, 0.01)};
-                const plan p = solver::langevin{.step = step, .repeats = 2000}.plan(s.schedule, levels);
+                const plan p = solver::langevin{.step = step, .repeats = 400}.plan(s.schedule, levels);
                 const level end = levels.back();
                 const double v = of_level(end, variance).variance;
                 const moments found = at_end(p, variance);
@@ -33,12 +33,12 @@ TEST_CASE("annealing reaches the data's law up to a bias that falls with the ste
           "[solver][langevin][exact]") {
     for (const named_schedule& s : families()) {
         INFO(s.name);
-        const levels_t levels = warm_levels(s.schedule, 30);
-        // V is about sigma^2 at every level, so step * repeats / 2 = 10 relaxation times are spent at each
+        const levels_t levels = warm_levels(s.schedule, 12);
+        // V is about sigma^2 at every level, so step * repeats / 2 = 5 relaxation times are spent at each
         const double coarse =
-            error(solver::langevin{.step = 0.5, .repeats = 40}.plan(s.schedule, levels), 0.01);
+            error(solver::langevin{.step = 0.5, .repeats = 20}.plan(s.schedule, levels), 0.01);
         const double fine =
-            error(solver::langevin{.step = 0.05, .repeats = 400}.plan(s.schedule, levels), 0.01);
+            error(solver::langevin{.step = 0.05, .repeats = 200}.plan(s.schedule, levels), 0.01);
         CHECK(coarse < 0.05);
         CHECK(fine < 0.15 * coarse);
     }
