@@ -49,6 +49,7 @@ def run(name, options):
 
 
 def main():
+    torch.set_default_dtype(torch.float64)  # otherwise NAdam keeps its product of momenta in float32
     cases = [dict(method=method, options=options, x=run(name, options)) for method, name, options in CASES]
     out = dict(torch=torch.__version__, h=H, c=C, x0=X0, cases=cases)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "optim_torch.json"), "w") as file:

@@ -25,8 +25,8 @@ struct adabelief {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("adabelief", *this);
         return detail::elementwise_step<2>(detail::common_options("adabelief", "adabelief", *this),
                                            parameters, gradients, state, [&](const tensor_record& tensor) {

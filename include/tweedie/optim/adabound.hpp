@@ -29,8 +29,8 @@ struct adabound {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("adabound", *this);
         detail::require_not_negative("adabound", "final_rate", final_rate);
         detail::require_positive("adabound", "convergence", convergence);

@@ -35,8 +35,8 @@ struct adafactor {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         using element = detail::set_element_t<std::remove_reference_t<Parameters>>;
         constexpr const char* name = "adafactor";
         detail::require_rate(name, learning_rate);

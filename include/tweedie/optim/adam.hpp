@@ -110,7 +110,7 @@ struct adam {
     /// One step on a tensor or a list of them; `state` is empty before the first.
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
+                     optim::state<state_scalar_t<Parameters>>& state) const {
         return detail::adam_step("adam", *this, parameters, gradients, state);
     }
 };
@@ -134,7 +134,7 @@ struct adamw {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
+                     optim::state<state_scalar_t<Parameters>>& state) const {
         return detail::adam_step("adamw", *this, parameters, gradients, state);
     }
 };

@@ -25,8 +25,8 @@ struct adamax {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("adamax", *this);
         detail::require_positive("adamax", "eps", eps);
         return detail::elementwise_step<2>(

@@ -25,8 +25,8 @@ struct amsgrad {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("amsgrad", *this);
         return detail::elementwise_step<3>(
             detail::common_options("amsgrad", "amsgrad", *this), parameters, gradients, state,

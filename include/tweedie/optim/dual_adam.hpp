@@ -40,8 +40,8 @@ struct inv_adam {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("inv_adam", *this);
         detail::require_positive("inv_adam", "cap", cap);
         return detail::elementwise_step<2>(detail::common_options("inv_adam", "adam", *this), parameters,
@@ -80,8 +80,8 @@ struct dual_adam {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("dual_adam", *this);
         detail::require_positive("dual_adam", "switch_rate", switch_rate);
         detail::require_positive("dual_adam", "cap", cap);

@@ -65,8 +65,7 @@ struct ema {
     start warmup = start::plain;
 
     template <parameter_set Parameters>
-    void update(Parameters&& parameters,
-                state<state_scalar_t<std::remove_reference_t<Parameters>>>& average) const {
+    void update(Parameters&& parameters, state<state_scalar_t<Parameters>>& average) const {
         detail::require_beta("ema", "decay", decay);
         moving::update("ema", parameters, average, [&](double t) {
             return warmup == start::ramp ? std::min(decay, (1 + t) / (10 + t)) : decay;
@@ -108,8 +107,7 @@ struct power_ema {
     }
 
     template <parameter_set Parameters>
-    void update(Parameters&& parameters,
-                state<state_scalar_t<std::remove_reference_t<Parameters>>>& average) const {
+    void update(Parameters&& parameters, state<state_scalar_t<Parameters>>& average) const {
         const double exponent = gamma() + 1;
         moving::update("power_ema", parameters, average,
                        [&](double t) { return std::pow(1 - 1 / t, exponent); });

@@ -31,8 +31,8 @@ struct lamb {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         using element = detail::set_element_t<std::remove_reference_t<Parameters>>;
         detail::require_adam("lamb", *this);
         detail::require_not_negative("lamb", "least", least);

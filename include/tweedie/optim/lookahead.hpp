@@ -31,8 +31,8 @@ struct lookahead {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     lookahead_state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     lookahead_state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         using set = std::remove_reference_t<Parameters>;
         if (period < 1) { detail::refuse_option("lookahead", "period must be at least 1"); }
         if (!(weight > 0) || !(weight <= 1)) {

@@ -14,7 +14,8 @@ namespace tweedie::optim {
 ///     theta = theta - learning_rate ((1 - mu_t) / (1 - P_t) g + mu_{t+1} / (1 - P_{t+1}) m) / (sqrt(v_hat) + eps)
 ///
 /// Source: Dozat 2016, ICLR workshop, "Incorporating Nesterov momentum into Adam". Deviation: m is a mean of the
-/// gradients with beta1, as in torch.
+/// gradients with beta1, as in torch. Torch 1.13 has mu_t twice in P_{t+1}, which it later put right: `peer_formula`
+/// has its numbers.
 /// - cost    as `adam`; the product P is kept in the state.
 struct nadam {
     double learning_rate = 2e-3;   ///< >= 0
@@ -23,14 +24,15 @@ struct nadam {
     double eps = 1e-8;             ///< >= 0
     double momentum_decay = 4e-3;  ///< >= 0
     epsilon convention = epsilon::corrected;
+    bool peer_formula = false;  ///< true: the numbers of torch 1.13, see above
     weight_decay decay = coupled(0);
     clipping clip{};
     on_non_finite non_finite = on_non_finite::refuse;
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("nadam", *this);
         detail::require_not_negative("nadam", "momentum_decay", momentum_decay);
         if (convention == epsilon::uncorrected) {
@@ -46,7 +48,8 @@ struct nadam {
                 };
                 double& product = tensor.memory[0];
                 product = (tensor.step == 1 ? 1.0 : product) * mu(t);
-                adam.rate = static_cast<scalar>(learning_rate * mu(t + 1) / (1 - product * mu(t + 1)));
+                const double next = product * (peer_formula ? mu(t) : 1.0) * mu(t + 1);
+                adam.rate = static_cast<scalar>(learning_rate * mu(t + 1) / (1 - next));
                 const double now = learning_rate * (1 - mu(t)) / (1 - product);
                 return detail::nadam_numbers<scalar>{adam, static_cast<scalar>(now)};
             });

@@ -109,7 +109,7 @@ namespace optim {
 /// Not satisfied? Include the backend of your tensor type; see `parameter_tensor`.
 template <class T>
 concept parameter_set =
-    parameter_tensor<std::remove_const_t<T>> || tweedie::detail::tensor_list<std::remove_const_t<T>>;
+    parameter_tensor<std::remove_cvref_t<T>> || tweedie::detail::tensor_list<std::remove_cvref_t<T>>;
 
 }  // namespace optim
 
@@ -132,8 +132,8 @@ namespace optim {
 
 /// The scalar of the state of an optimizer of `Parameters`: `double` for parameters in double, `float` otherwise.
 template <parameter_set Parameters>
-using state_scalar_t =
-    std::conditional_t<std::same_as<tweedie::detail::set_element_t<Parameters>, double>, double, float>;
+using state_scalar_t = std::conditional_t<
+    std::same_as<tweedie::detail::set_element_t<std::remove_reference_t<Parameters>>, double>, double, float>;
 
 }  // namespace optim
 

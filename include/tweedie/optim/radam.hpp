@@ -31,8 +31,8 @@ struct radam {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("radam", *this);
         if (!(rectify_above >= 4)) { detail::refuse_option("radam", "rectify_above must be at least 4"); }
         return detail::elementwise_step<2>(

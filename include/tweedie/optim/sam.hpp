@@ -31,9 +31,8 @@ struct sam {
     /// - evaluate  `evaluate()` fills `gradients` for the parameters as they are; called twice.
     template <parameter_set Parameters, parameter_set Gradients, std::invocable Evaluate>
     step_result step(Parameters&& parameters, Gradients&& gradients,
-                     sam_state<state_scalar_t<std::remove_reference_t<Parameters>>>& state,
-                     Evaluate&& evaluate) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     sam_state<state_scalar_t<Parameters>>& state, Evaluate&& evaluate) const {
+        using scalar = state_scalar_t<Parameters>;
         using set = std::remove_reference_t<Parameters>;
         detail::require_not_negative("sam", "rho", rho);
         evaluate();

@@ -33,8 +33,8 @@ struct schedule_free_adamw {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         require();
         return detail::elementwise_step<2>(
             detail::common_options("schedule_free_adamw", "schedule_free_adamw", *this), parameters,

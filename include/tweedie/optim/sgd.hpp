@@ -27,8 +27,8 @@ struct sgd {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_rate("sgd", learning_rate);
         detail::require_beta("sgd", "momentum", momentum);
         detail::require_beta("sgd", "dampening", dampening);

@@ -25,8 +25,8 @@ struct yogi {
 
     template <parameter_set Parameters, parameter_set Gradients>
     step_result step(Parameters&& parameters, const Gradients& gradients,
-                     optim::state<state_scalar_t<std::remove_reference_t<Parameters>>>& state) const {
-        using scalar = state_scalar_t<std::remove_reference_t<Parameters>>;
+                     optim::state<state_scalar_t<Parameters>>& state) const {
+        using scalar = state_scalar_t<Parameters>;
         detail::require_adam("yogi", *this);
         return detail::elementwise_step<2>(
             detail::common_options("yogi", "yogi", *this), parameters, gradients, state,
