@@ -40,10 +40,10 @@ TEST_CASE("each group is measured by itself", "[tensor][blocks][exact]") {
             long double dot = 0.0L;
             long double sum = 0.0L;
             for (std::size_t i = g * size; i < (g + 1) * size; ++i) {
-                dot += static_cast<long double>(a[i]) * b[i];
+                dot += static_cast<long double>(a[i]) * static_cast<long double>(b[i]);
                 const double bound = std::max(0.1, 0.5 * std::max(std::abs(a[i]), std::abs(r[i])));
                 const double e = (a[i] - b[i]) / bound;
-                sum += static_cast<long double>(e) * e;
+                sum += static_cast<long double>(e) * static_cast<long double>(e);
             }
             // sums of up to 3e5 terms of size 1
             CHECK(std::abs(dots[g] - static_cast<double>(dot)) < 1e-13 * static_cast<double>(size));
