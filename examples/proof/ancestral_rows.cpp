@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Stochastic methods that add their noise apart from a deterministic step: DDPM, ancestral steps, churn, Restart, and
-// the SDEs of any diffusion coefficient.
+// Stochastic methods that add their noise apart from a deterministic step: DDPM, ancestral steps, churn,
+// Restart, and the SDEs of any diffusion coefficient.
 
 #include <tweedie/solver/ddim.hpp>
 #include <tweedie/solver/ddpm.hpp>

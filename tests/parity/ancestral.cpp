@@ -30,9 +30,9 @@ vec times_of(const recorded_case& r) {
     return times;
 }
 
-/// The network of the records of KDPM2AncestralDiscreteScheduler: at the second call of a step it was evaluated at the
-/// level that belongs to the second call of the step after it (the list of middle levels read one place too far). Its
-/// output is read at the right level.
+/// The network of the records of KDPM2AncestralDiscreteScheduler: at the second call of a step it was
+/// evaluated at the level that belongs to the second call of the step after it (the list of middle levels
+/// read one place too far). Its output is read at the right level.
 network_law one_step_too_far(const recorded_case& r) {
     const vec middle = numbers(r.c.at("sigmas_interpol"));
     const auto start = r.c.value("t_start", std::size_t{0});

@@ -33,10 +33,9 @@ namespace tweedie::solver {
 ///
 /// The `_log` names of popular software are the same numbers (there `fixed_large_log` is NaN).
 ///
-/// A network that
-/// returns a variance of its own gives data, which a plan cannot hold: give its mean over samples and
-/// elements for each step (`learned`, `learned_range`), as Bao et al. 2022, arXiv:2201.06503, show to be
-/// optimal among scalars, or plan with `fixed_large` and let the noise source multiply each number by
+/// A network that returns a variance of its own gives data, which a plan cannot hold. Either give its mean
+/// over samples and elements for each step (`learned`, `learned_range`; Bao et al. 2022, arXiv:2201.06503,
+/// derive the best scalar), or plan with `fixed_large` and let the noise source multiply each number by
 /// `(V_small / V_large)^((1 - v) / 2)`, v what the network returned for that element.
 /// - order   weak order 1, whatever the variance between the two fixed ones; `fixed_small` is exact in one
 ///           step for data that is a point, `fixed_large` for data N(0, 1).

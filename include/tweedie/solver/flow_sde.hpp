@@ -48,7 +48,7 @@ namespace tweedie::solver {
 /// - random  one draw per step with g > 0, none on a step to sigma = 0.
 /// - errors  `std::invalid_argument`: an unknown coefficient or form; scale negative or not finite; not one
 ///           value finite and >= 0 per step; levels that are not strictly denoising; a schedule whose rates
-///           are infinite at a level (euler_maruyama, and `forward`).
+///           are infinite at a level (euler_maruyama).
 /// - choose  to explore around a flow model's samples (reinforcement learning, restoration): `exponential`.
 ///           Measured per call, `heun` with churn and `dpmpp_2s_ancestral` are more accurate.
 struct flow_sde {

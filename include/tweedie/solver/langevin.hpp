@@ -35,7 +35,7 @@ namespace tweedie::solver {
 ///           live tensor.
 /// - random  one draw per call but the last to sigma = 0.
 /// - errors  `std::invalid_argument`: step outside (0, 4), where it diverges; repeats 0; levels that are not
-///           strictly denoising; all levels pure noise or clean, so that there is nothing to call.
+///           strictly denoising.
 /// - choose  to reproduce score-matching papers; it needs hundreds of calls. As a corrector after a predictor
 ///           it is useful with steps scaled by the norm of the score, which no plan can hold.
 struct langevin {

@@ -44,7 +44,7 @@ struct restart_interval {
 ///           noise is exact (with s_noise = 1); 1 on a step to sigma = 0.
 /// - cost    that of `heun` and 2 K steps network calls per interval; 2 live tensors.
 /// - random  one draw per restart.
-/// - errors  `std::invalid_argument`: an interval that is not 0 < s_tmin < s_tmax < infinity
+/// - errors  `std::invalid_argument`: an interval that is not 0 < s_tmin < s_tmax < infinity,
 ///           or reaches beyond what the schedule knows; s_noise negative or not finite; levels that are not
 ///           strictly denoising; a schedule whose rates are infinite at a level.
 /// - choose  where `heun` has converged and its samples are still worse than an SDE's: the published

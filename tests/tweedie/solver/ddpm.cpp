@@ -29,8 +29,8 @@ double posterior_variance(const level& s, const level& t, double v) {
     return prior * forward / (a * a * prior + forward);
 }
 
-/// Noise whose draw i is multiplied by factor[i]: where a network returns a variance per element, this is where it
-/// goes.
+/// Noise whose draw i is multiplied by factor[i]: where a network returns a variance per element, this is
+/// where it goes.
 struct scaled_noise {
     std::vector<double> base;
     std::vector<double> factor;

@@ -53,7 +53,8 @@ TEST_CASE("the exponential form of the forward SDE's reversal is ddim with eta =
 }
 
 TEST_CASE("the step of Flow-GRPO is that of its paper", "[solver][flow_sde][exact]") {
-    // x + (v + s^2 / (2 t) (x + (1 - t) v)) dt + s sqrt(-dt) z with s = a sqrt(t / (1 - t)), in x and x0 = x - t v
+    // x + (v + s^2 / (2 t) (x + (1 - t) v)) dt + s sqrt(-dt) z with s = a sqrt(t / (1 - t)), in x and x0 = x
+    // - t v
     const schedule::flow flow;
     const levels_t levels = {at(flow, 1.0), at(flow, 0.8), at(flow, 0.5), at(flow, 0.25)};
     const double a = 0.7;
@@ -81,7 +82,8 @@ TEST_CASE("the step of Flow-GRPO is that of its paper", "[solver][flow_sde][exac
 
 TEST_CASE("Flow-GRPO's sampler gives the standard deviations of an independent simulation",
           "[solver][flow_sde][reference]") {
-    // data N(1.5, 0.4^2), a = 0.7, times 3 t / (1 + 2 t) with t even from 1 to 0.001, then 0; simulated in Python
+    // data N(1.5, 0.4^2), a = 0.7, times 3 t / (1 + 2 t) with t even from 1 to 0.001, then 0; simulated in
+    // Python
     const schedule::flow flow;
     struct recorded {
         int steps;

@@ -45,7 +45,8 @@ TEST_CASE("annealing reaches the data's law up to a bias that falls with the ste
 }
 
 TEST_CASE("one step is the paper's, in x", "[solver][langevin][exact]") {
-    // x + alpha_i / 2 score + sqrt(alpha_i) z with alpha_i = epsilon sigma_i^2 / sigma_L^2, score = (x0 - x) / sigma^2
+    // x + alpha_i / 2 score + sqrt(alpha_i) z with alpha_i = epsilon sigma_i^2 / sigma_L^2, score = (x0 - x)
+    // / sigma^2
     const schedule::edm edm;
     const levels_t levels = {at(edm, 10.0), at(edm, 1.0), at(edm, 0.01)};
     const double epsilon = 2e-5;

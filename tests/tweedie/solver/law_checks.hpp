@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The exact law at the end of a plan on Gaussian data, the order it converges with, and a run on one number; with as
-// few headers as that takes.
+// The exact law at the end of a plan on Gaussian data, the order it converges with, and a run on one number;
+// with as few headers as that takes.
 
 #include <tweedie/grid/karras.hpp>
 #include <tweedie/grid/log_snr.hpp>
@@ -88,8 +88,8 @@ inline double error(const tweedie::plan& p, double variance) {
            std::sqrt(exact.variance);
 }
 
-/// Order at which the law converges between n and 2 n steps, over data of three variances together, so that an error
-/// that changes its sign in one of them hides nothing.
+/// Order at which the law converges between n and 2 n steps, over data of three variances together, so that
+/// an error that changes its sign in one of them hides nothing.
 template <class Solver>
 double order(const Solver& solver, const tweedie::any_schedule& schedule, int n) {
     const auto total = [&](int steps) {
@@ -131,8 +131,8 @@ double run(const tweedie::plan& p, double x, const DataPrediction& x0,
     return registers[0];
 }
 
-/// The exact end of the probability flow of the two humps from level s to level t, by classical Runge-Kutta for
-/// y = x / alpha in half-log-SNR: `dy / d lambda = -kappa eps_hat = x0_hat - y`. Error below 1e-10.
+/// The exact end of the probability flow of the two humps from level s to level t, by classical Runge-Kutta
+/// for y = x / alpha in half-log-SNR: `dy / d lambda = -kappa eps_hat = x0_hat - y`. Error below 1e-10.
 inline double exact_flow(double x, const tweedie::level& s, const tweedie::level& t) {
     constexpr int steps = 2000;
     const double from = s.half_log_snr();
@@ -169,7 +169,8 @@ double flow_order(const Solver& solver, const tweedie::any_schedule& schedule, i
     return (slopes[4] + slopes[5]) / 2;
 }
 
-/// Do two plans have the same calls and weights, up to `tolerance` relative to the largest weight of each pass?
+/// Do two plans have the same calls and weights, up to `tolerance` relative to the largest weight of each
+/// pass?
 inline void check_same(const tweedie::plan& a, const tweedie::plan& b, double tolerance) {
     REQUIRE(a.calls.size() == b.calls.size());
     const auto compare = [&](const tweedie::plan_pass& left, const tweedie::plan_pass& right) {
@@ -196,8 +197,8 @@ inline void check_same(const tweedie::plan& a, const tweedie::plan& b, double to
     }
 }
 
-/// Plans on every schedule with 1, 2 and 3 steps, to the clean end and to sigma_min: finite, from and to the grid's
-/// ends, network calls at noisy levels only.
+/// Plans on every schedule with 1, 2 and 3 steps, to the clean end and to sigma_min: finite, from and to the
+/// grid's ends, network calls at noisy levels only.
 template <class Solver>
 void check_short_plans(const Solver& solver) {
     for (const named_schedule& s : all_schedules()) {
