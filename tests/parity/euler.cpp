@@ -25,12 +25,13 @@ plan peer_churned_euler(const recorded_case& r, const solver::churn& churn) {
     const std::string prediction = r.c.at("model").at("prediction");
     const bool edm = r.method.starts_with("EDM");
     const double d = r.option("sigma_data", 0.5);
+    const std::size_t listed = r.c.at("sigmas").size() - 1;  // steps, those before the start too
     plan_writer p("euler with the churn of diffusers", r.levels);
     plan_variable x = p.state();
     for (std::size_t i = 0; i < p.steps(); ++i) {
         const auto [at, t] = p.step(i);
         const double s = at.sigma;
-        const double hat = solver::churned_level(churn, r.schedule(), at, p.steps()).sigma;
+        const double hat = solver::churned_level(churn, r.schedule(), at, listed).sigma;
         const linear_form x0 = p.data_prediction(x, at);
         const linear_form seen = x;
         if (hat > s) { x = x + churn.s_noise * std::sqrt((hat - s) * (hat + s)) * p.noise(); }

@@ -21,7 +21,11 @@ outcome unipc(recorded_case& r) {
     method.order = r.option("solver_order", std::size_t{2});
     method.variant = r.option("solver_type", "bh2") == "bh1" ? bh::bh1 : bh::bh2;
     method.predicts = r.option("predict_x0", true) ? solver::form::data : solver::form::noise;
-    method.uncorrected = r.option("disable_corrector", std::vector<std::size_t>{});
+    for (const std::size_t step : r.option("disable_corrector", std::vector<std::size_t>{})) {
+        const auto first =
+            r.c.value("t_start", std::size_t{0});  // the peer counts from the start of its list
+        if (step >= first) { method.uncorrected.push_back(step - first); }
+    }
     method.lower_order_final = r.option("lower_order_final", true);
     return run_all_but_repeated(r, method);
 }
