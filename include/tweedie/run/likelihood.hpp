@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <tweedie/grid/levels.hpp>
 #include <tweedie/model/convention.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/random/noise.hpp>
@@ -128,8 +127,13 @@ template <class Model, class X, class Noise = noise, class Jvp = no_hook>
 likelihood_result log_likelihood(std::span<const level> levels, Model&& model, const X& x, Noise source = {},
                                  const likelihood_options& options = {}, Jvp jvp = {}) {
     using traits = tensor_traits<X>;
-    require_levels(levels, "log_likelihood");
-    if (levels.back().sigma == 0.0) {
+    if (levels.size() < 2) { throw std::invalid_argument("log_likelihood: need at least two levels"); }
+    for (std::size_t i = 1; i < levels.size(); ++i) {
+        if (!(levels[i].half_log_snr() > levels[i - 1].half_log_snr())) {
+            throw std::invalid_argument("log_likelihood: half_log_snr must increase from level to level");
+        }
+    }
+    if (!(levels.back().sigma > 0.0)) {
         throw std::invalid_argument("log_likelihood: the last level must have sigma > 0");
     }
     if (options.probes == 0) { throw std::invalid_argument("log_likelihood: probes must be positive"); }

@@ -6,6 +6,8 @@
 #include <tweedie/run/sample.hpp>
 
 #include <concepts>
+#include <cstddef>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -45,6 +47,38 @@ template <loop Loop, class Model, class X, class... Hooks>
              grouped_tensor<owned_t<std::remove_cvref_t<X>>>
 run_result sample(const Loop& method, Model&& model, X&& x, hooks<Hooks...> run) {
     return sample(method, std::forward<Model>(model), std::forward<X>(x), no_noise{}, std::move(run));
+}
+
+/// Runs a loop with dense output, and hands over the state at every level asked for: `receive(i, x)` for `levels[i]`,
+/// at no network call.
+///
+///     sample_at(solver::runge_kutta_pair{}.loop(schedule, ends), model, x, levels,
+///               [&](std::size_t i, const auto& at_level) { frames[i] = at_level; });
+///
+/// - `levels`   from noisy to clean; those outside the way of the loop are never received.
+/// - `receive`  called in the order of the levels, with a const view that is valid during the call.
+/// - cost       one pass over memory per level.
+template <dense_loop Loop, class Model, class X, class Receive>
+    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
+             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+             grouped_tensor<owned_t<std::remove_cvref_t<X>>> &&
+             std::invocable<Receive&, std::size_t, const owned_t<std::remove_cvref_t<X>>&>
+run_result sample_at(const Loop& method, Model&& model, X&& x, std::span<const level> levels,
+                     Receive&& receive) {
+    using T = owned_t<std::remove_cvref_t<X>>;
+    loop_stepper s(method, model.convention(), std::as_const(x));
+    T here = tensor_traits<T>::like(s.x());
+    std::size_t i = 0;
+    const auto hand_over = [&] {
+        if (!s.method().has_dense()) { return; }
+        const double from = s.method().dense_from().half_log_snr();
+        while (i < levels.size() && levels[i].half_log_snr() < from) { ++i; }
+        for (; i < levels.size() && s.dense(levels[i], here); ++i) { receive(i, std::as_const(here)); }
+    };
+    hooks<> none;
+    detail::drive<T>(s, model, none, 0, hand_over);
+    detail::write_back(s, x);
+    return s.result();
 }
 
 }  // namespace tweedie

@@ -84,9 +84,11 @@ using network_of = std::remove_reference_t<decltype(std::declval<Model&>().netwo
 
 namespace detail {
 
-/// Runs a stepper to its end: `model` answers, `run` looks on. `steps` is what observers are told.
-template <class T, class Stepper, class Model, class Hooks>
-void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps) {
+/// Runs a stepper to its end: `model` answers, `run` looks on, `after()` is called when an answer was used. `steps`
+/// is what observers are told.
+template <class T, class Stepper, class Model, class Hooks, class After = no_hook>
+void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
+           [[maybe_unused]] const After& after = {}) {
     using traits = tensor_traits<T>;
     using network = network_of<Model>;
     constexpr bool observes = !std::same_as<decltype(run.observe), no_hook>;
@@ -120,6 +122,7 @@ void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps) {
         } else {
             s.supply(std::move(output));
         }
+        if constexpr (!std::same_as<After, no_hook>) { after(); }
     };
 
     std::optional<T> scratch;

@@ -214,6 +214,10 @@ TEST_CASE("the likelihood refuses what it cannot do and says where numbers end",
     clean.push_back({0.0, 1.0, 0.0});
     CHECK(refusal([&] { (void)log_likelihood(clean, model, x); }) ==
           "log_likelihood: the last level must have sigma > 0");
+    CHECK(refusal([&] { (void)log_likelihood(levels_t{levels[0]}, model, x); }) ==
+          "log_likelihood: need at least two levels");
+    CHECK(refusal([&] { (void)log_likelihood(levels_t{levels[1], levels[0]}, model, x); }) ==
+          "log_likelihood: half_log_snr must increase from level to level");
     CHECK(refusal([&] { (void)log_likelihood(levels, model, vec{}); }) == "log_likelihood: x is empty");
     const denoiser broken(
         [](const vec& y, const network_level& at) {

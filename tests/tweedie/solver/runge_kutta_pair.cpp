@@ -177,6 +177,30 @@ TEST_CASE("dense output gives the state at any level inside the step that was ac
     }
 }
 
+TEST_CASE("sample_at hands over the state at the levels asked for", "[solver][adaptive][exact]") {
+    const gaussian_law law;
+    const schedule::edm edm;
+    const levels_t levels = ends_of(edm, 20.0, 0.05);
+    const levels_t wanted = ends_of(edm, 30.0, 0.02);  // its ends lie outside
+    levels_t all = {wanted.front()};
+    for (const double sigma : {20.0, 7.0, 6.9, 1.0, 0.1}) { all.push_back({sigma, 1.0, sigma}); }
+    all.push_back(wanted.back());
+    const denoiser model(elementwise([&](double x, const level& at) { return law.x0(x, at); }),
+                         prediction::x0, edm);
+    std::vector<double> x = {15.0, -3.0};
+    std::vector<std::size_t> received;
+    const run_result result =
+        sample_at(runge_kutta_pair{.rtol = 1e-7, .atol = 1e-7}.loop(edm, levels), model, x, all,
+                  [&](std::size_t i, const std::vector<double>& here) {
+                      received.push_back(i);
+                      CHECK(std::abs(here[0] - law.flow(15.0, levels.front(), all[i])) < 1e-4);
+                      CHECK(std::abs(here[1] - law.flow(-3.0, levels.front(), all[i])) < 1e-4);
+                  });
+    CHECK(result.status == run_status::finished);
+    CHECK(received == std::vector<std::size_t>{1, 2, 3, 4, 5});
+    CHECK(std::abs(x[0] - law.flow(15.0, levels.front(), levels.back())) < 1e-5);
+}
+
 TEST_CASE("a pair counts its calls and refuses options out of range", "[solver][adaptive][cost][errors]") {
     const schedule::vp_linear vp;
     const levels_t levels = ends_of(vp, 20.0, 0.05);
