@@ -30,21 +30,22 @@ namespace tweedie::solver {
 ///     3M   1M + alpha_t phi_2 D1 - alpha_t phi_3 D2,      phi_2 = (e^(-h) - 1)/h + 1,  phi_3 = phi_2/h - 1/2
 ///          D1 = D1_0 + r0/(r0 + r1) (D1_0 - D1_1),        D2 = 2 (D1_0 - D1_1)/(r0 + r1)
 ///
-/// m0, m1, m2 are the data predictions at s and at the levels before it: polynomials through one, two and three
-/// of them, integrated exactly (`exponential_step`) but for the shortcut of `midpoint`. Noise prediction
-/// (DPM-Solver) is the same with `alpha_t/alpha_s`, `-sigma_t` and e^(+h).
-/// Source: Lu et al. 2022, arXiv:2211.01095, algorithm 2 (2M), and arXiv:2206.00927. Third order as in the
-/// authors' code with one correction: there, and in all software derived from it, D2 lacks the factor 2, which
-/// makes that method one of second order; `peer_formula` leaves it out too, to reproduce pictures.
+/// m0, m1, m2 are the data predictions at s and at the levels before it: polynomials through one, two and
+/// three of them, integrated exactly (`exponential_step`) but for the shortcut of `midpoint`. Noise
+/// prediction (DPM-Solver) is the same with `alpha_t/alpha_s`, `-sigma_t` and e^(+h). Source: Lu et al. 2022,
+/// arXiv:2211.01095, algorithm 2 (2M), and arXiv:2206.00927. Third order as in the authors' code with one
+/// correction: there, and in all software derived from it, D2 lacks the factor 2, which makes that method one
+/// of second order; `peer_formula` leaves it out too, to reproduce pictures.
 /// - order   `order` in half-log-SNR. Order 3 keeps it from the first step on with `start::single_step`; with
-///           `start::multistep` the first step, of first order, costs it (about 2 in the end). A step to sigma =
-///           0 or from alpha = 0 is of first order, and with `lower_order_final` the last ones are of order 2 and
-///           1. `peer_formula` of order 3: 2.
-/// - cost    1 network call per step (single-step start: 1 more in all, for order 3); `order` live tensors; 2M
-///           reads 3 and writes 2 tensors per step, 3M reads 4 and writes 2.
-/// - errors  `std::invalid_argument`: order outside [1, 3]; levels that are not strictly denoising.
-/// - choose  order 2 as the robust default with guidance at 15 to 30 calls; `unipc` is more accurate at the same
-///           cost where the network is smooth.
+///           `start::multistep` the first step, of first order, costs it (about 2 in the end). A step to
+///           sigma = 0 or from alpha = 0 is of first order, and with `lower_order_final` the last ones are of
+///           order 2 and 1. `peer_formula` of order 3: 2.
+/// - cost    1 network call per step (single-step start: 1 more in all, for order 3); `order` live tensors;
+///           2M reads 3 tensors per step and writes 2 at most, 3M reads 4 and writes 2 at most.
+/// - errors  `std::invalid_argument`: order outside [1, 3]; levels that are neither strictly denoising nor
+///           strictly rising in noise (inversion).
+/// - choose  order 2 as the robust default with guidance at 15 to 30 calls; `unipc` is more accurate at the
+///           same cost where the network is smooth.
 struct dpm_solver {
     std::size_t order = 2;                      ///< 1 to 3
     form predicts = form::data;                 ///< data: DPM-Solver++; noise: DPM-Solver
@@ -54,7 +55,8 @@ struct dpm_solver {
     solver::start start = solver::start::multistep;  ///< how order 3 begins
     bool peer_formula = false;                       ///< order 3 without the factor 2 in D2, as published
 
-    /// The step from s to t through `nodes`: the predictions at s and before, newest first. Of order nodes.size().
+    /// The step from s to t through `nodes`: the predictions at s and before, newest first. Of order
+    /// nodes.size().
     [[nodiscard]] linear_form step(const linear_form& x, const level& s, const level& t,
                                    std::span<const exponential_node> nodes) const {
         const form f = form_at(s, predicts);

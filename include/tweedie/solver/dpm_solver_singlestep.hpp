@@ -23,7 +23,7 @@ namespace tweedie::solver {
 /// Where the inner nodes of single steps lie.
 enum class inner_nodes {
     levels,  ///< at the levels given: one network call per level, a step of order k goes over k intervals
-    own,  ///< inside the intervals given, at r1 and r2 in half-log-SNR: a step of order k per interval, k calls
+    own,     ///< inside the intervals given, at r1 and r2 in half-log-SNR: a step of k calls per interval
 };
 
 /// DPM-Solver-1, -2, -3 and DPM-Solver++(1S, 2S, 3S): single-step exponential integrators.
@@ -34,26 +34,27 @@ enum class inner_nodes {
 ///
 ///     3, ..., 3, 2, 1  (calls = 3n)        3, ..., 3, 1  (3n + 1)        3, ..., 3, 2  (3n + 2)
 ///
-/// and order 2 makes 2, ..., 2, 1, 1 (even) or 2, ..., 2, 1 (odd), with `lower_order_final`; without it steps of
-/// full order, and one or two of order 2 (one of order 1) for what is left. The last call of a run to sigma = 0 makes a step of its
-/// own. Source: Lu et al. 2022, arXiv:2206.00927, algorithms 1 and 2 and section 3.4 (DPM-Solver-fast); the
-/// sequence of order 2 as diffusers has it. `variant = taylor` and `inner = midpoint` are the other forms of the
-/// authors' code and of diffusers.
+/// and order 2 makes 2, ..., 2, 1, 1 (even) or 2, ..., 2, 1 (odd), with `lower_order_final`; without it steps
+/// of full order, and one or two of order 2 (one of order 1) for what is left. The last call of a run to
+/// sigma = 0 makes a step of its own. Source: Lu et al. 2022, arXiv:2206.00927, algorithms 1 and 2 and
+/// section 3.4 (DPM-Solver-fast); the sequence of order 2 as diffusers has it. `variant = taylor` and `inner
+/// = midpoint` are the other forms of the authors' code and of diffusers.
 ///
-/// The published variants: `singlestep_fixed` is `lower_order_final = false` with a number of calls divisible by
-/// the order. k-diffusion's dpm_fast (n calls) makes its steps of equal length in half-log-SNR:
+/// The published variants: `singlestep_fixed` is `lower_order_final = false` with a number of calls divisible
+/// by the order. k-diffusion's dpm_fast (n calls) makes its steps of equal length in half-log-SNR:
 ///
 ///     const auto orders = dpm_solver_singlestep::order_list(n, 3);
 ///     dpm_solver_singlestep{.predicts = form::noise, .nodes = inner_nodes::own, .orders = orders}
-///         .plan(schedule, grid::log_snr(schedule, orders.size(), {.last = final_level::sigma_min}));
+///         .plan(schedule, grid::log_snr(schedule, static_cast<int>(orders.size()), {.last = sigma_min}));
 ///
-/// - order   `order` in half-log-SNR; of order 3 where the second node tends to 2/3 of the step, as it does on every
-///           smooth grid. A step to sigma = 0 or from alpha = 0 is of first order; with `lower_order_final` the
-///           last step is too, which costs order 3 one.
-/// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders. 2
-///           live tensors for order 2, 3 for order 3.
-/// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that do
-///           not fit the levels or lie outside [1, 3]; levels that are not strictly denoising.
+/// - order   `order` in half-log-SNR; of order 3 where the second node tends to 2/3 of the step, as it does
+///           on every smooth grid. A step to sigma = 0 or from alpha = 0 is of first order; with
+///           `lower_order_final` the last step is too, which costs order 3 one.
+/// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders.
+///           2 live tensors for order 2, 3 for order 3.
+/// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that
+///           do not fit the levels or lie outside [1, 3]; levels that are neither strictly denoising nor
+///           strictly rising in noise (inversion).
 /// - choose  where a step must not look back: under edits of the state and strong guidance that make the
 ///           history stale. At equal calls `dpm_solver` and `unipc` are more accurate.
 struct dpm_solver_singlestep {

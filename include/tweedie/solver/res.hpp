@@ -22,31 +22,32 @@
 
 namespace tweedie::solver {
 
-/// RES, the refined exponential solver: exponential Runge-Kutta and Adams methods that meet all order conditions
-/// of stiff problems.
+/// RES, the refined exponential solver: exponential Runge-Kutta and Adams methods that meet all order
+/// conditions of stiff problems.
 ///
 ///     single_step, order 2    u   = step s -> s_2 with m0;               s_2 at share c2 of the step
 ///                             x_t = e^(-h)-part + h alpha_t [(phi_1 - phi_2/c2) m0 + phi_2/c2 m(u)]
 ///     single_step, order 3    u2, u3 at shares c2, c3 with weights
-///                             a_32 = gamma c2 phi_2(-c2 h) + c3^2/c2 phi_2(-c3 h),  a_31 = c3 phi_1(-c3 h) - a_32
+///                             a_32 = gamma c2 phi_2(-c2 h) + c3^2/c2 phi_2(-c3 h)
+///                             a_31 = c3 phi_1(-c3 h) - a_32
 ///                             b_3  = phi_2 / (gamma c2 + c3),  b_2 = gamma b_3,     b_1  = phi_1 - b_2 - b_3
 ///                             gamma = (3 c3^2 - 2 c3) / (c2 (2 - 3 c2))
 ///     multistep               the polynomial through the last `order` predictions, integrated exactly
 ///
-/// phi_k at -h where no argument is given. In terms of `exponential_step`: order 2 is the straight line through
-/// m0 and m(u), integrated exactly; DPM-Solver(++) weights its difference by a shortcut instead (`midpoint`), and
-/// with its `taylor` the two are one method. With c3 = 2/3 (gamma = 0) order 3 is DPM-Solver-3.
-/// Source: Zhang, Huang, Chen, Zhu and Chen 2023, arXiv:2308.02157; the tableau of order 3 is that of Hochbruck
-/// and Ostermann 2005, Explicit exponential Runge-Kutta methods for semilinear parabolic problems, their family
-/// with parameter gamma, which makes 2 (gamma c2 + c3) = 3 (gamma c2^2 + c3^2), the condition of order 3. Popular
-/// code has c3 cubed in gamma; that meets it at c3 = 1 only.
-/// - order   `order` in half-log-SNR. Multistep of order 3 needs `start::single_step` to keep it from the first
-///           step. A step to sigma = 0 or from alpha = 0 is of first order, and with `lower_order_final` the last
-///           multistep ones are of order 2 and 1.
-/// - cost    multistep: 1 network call per step; single-step: `order` calls per step, 1 on a step to sigma = 0 or
-///           from alpha = 0. `order` live tensors.
+/// phi_k at -h where no argument is given. In terms of `exponential_step`: order 2 is the straight line
+/// through m0 and m(u), integrated exactly; DPM-Solver(++) weights its difference by a shortcut instead
+/// (`midpoint`), and with its `taylor` the two are one method. With c3 = 2/3 (gamma = 0) order 3 is
+/// DPM-Solver-3. Source: Zhang, Huang, Chen, Zhu and Chen 2023, arXiv:2308.02157; the tableau of order 3 is
+/// that of Hochbruck and Ostermann 2005, Explicit exponential Runge-Kutta methods for semilinear parabolic
+/// problems, their family with parameter gamma, which makes 2 (gamma c2 + c3) = 3 (gamma c2^2 + c3^2), the
+/// condition of order 3. Popular code has c3 cubed in gamma; that meets it at c3 = 1 only.
+/// - order   `order` in half-log-SNR. Multistep of order 3 needs `start::single_step` to keep it from the
+///           first step. A step to sigma = 0 or from alpha = 0 is of first order, and with
+///           `lower_order_final` the last multistep ones are of order 2 and 1.
+/// - cost    multistep: 1 network call per step; single-step: `order` calls per step, 1 on a step to sigma =
+///           0 or from alpha = 0. `order` live tensors.
 /// - errors  `std::invalid_argument`: order outside [2, 3]; c2 or c3 outside (0, 1]; for order 3 c2 = c3 or
-///           c2 = 2/3; levels that are not strictly denoising.
+///           c2 = 2/3; levels that are neither strictly denoising nor strictly rising in noise (inversion).
 /// - choose  single-step where a step must not look back; otherwise `dpm_solver` and `unipc` do as well.
 struct res {
     enum class stepping { multistep, single_step };

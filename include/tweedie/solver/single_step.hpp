@@ -44,12 +44,12 @@ struct single_step_options {
 /// - `p`       where it is written; the calls belong to the step begun last.
 /// - `x`       the state at s.
 /// - `m`       the prediction there, `evaluate(p, x, s, predicts)`: known, not asked again.
-/// - `inner`   levels between s and t, noisy to clean (of order 3 the first two in this order; t itself may be
-///             the last one).
+/// - `inner`   levels between s and t, noisy to clean (of order 3 the first two in this order; t itself may
+///             be the last one).
 /// - returns   the state at t.
-/// - order     inner.size() + 1; with two inner levels 3 only where the second lies at 2/3 of the step, or tends
-///             to it: elsewhere the first stage, of low order, enters with weight (`res` corrects for that). A
-///             step to sigma = 0 or from alpha = 0 is of first order and makes no call.
+/// - order     inner.size() + 1; with two inner levels 3 only where the second lies at 2/3 of the step, or
+///             tends to it: elsewhere the first stage, of low order, enters with weight (`res` corrects for
+///             that). A step to sigma = 0 or from alpha = 0 is of first order and makes no call.
 /// - cost      inner.size() network calls; x, m and one stage are held.
 [[nodiscard]] inline linear_form single_step(plan_writer& p, const linear_form& x, const linear_form& m,
                                              const level& s, std::span<const level> inner, const level& t,
@@ -115,9 +115,9 @@ struct single_step_options {
 /// or 0 if its own is accurate enough.
 ///
 /// A method of order p keeps its order if the values it starts from have local errors O(h^p). With k values
-/// known its own step has local error O(h^(k + 1)); where that is not enough, a single step of order p - 1 is:
-/// for order 3 in the first step (1 more call), for order 4 in the first two (4 more calls). Orders 1 and 2
-/// need none; above 4 the single steps, of order 3 at most, cap the order at 4.
+/// known its own step has local error O(h^(k + 1)); where that is not enough, a single step of order p - 1
+/// is: for order 3 in the first step (1 more call), for order 4 in the first two (4 more calls). Orders 1 and
+/// 2 need none; above 4 the single steps, of order 3 at most, cap the order at 4.
 /// - `known`  predictions known at s and before, at finite half-log-SNR.
 [[nodiscard]] inline std::size_t starting_order(start how, std::size_t known, std::size_t order) {
     if (how == start::multistep || known + 1 >= order) { return 0; }

@@ -62,12 +62,14 @@ using predictor = linear_form (*)(const linear_form& x, const predictor_step& of
 /// The authors' code for the corrector of vary_coeff sums over too few rows of its matrix (its error does not
 /// fall with the steps from order 2 on); ours sums over all. `peer_formula` is theirs, to reproduce pictures.
 /// - order   p for the predictor, p + 1 with the corrector (measured; the paper's theorem 3.1). Start-up and,
-///           with `lower_order_final`, the last steps use fewer nodes; `start::single_step` keeps the order up to
-///           3 without and 4 with the corrector. A step to sigma = 0 is of first order: only that has a limit.
+///           with `lower_order_final`, the last steps use fewer nodes; `start::single_step` keeps the order
+///           up to 3 without and 4 with the corrector. A step to sigma = 0 is of first order: only that has a
+///           limit.
 /// - cost    1 network call per step, none is spent on the corrector (single-step start: 1 more for order 3
-///           without, 2 with the corrector; those of a predictor of yours come on top); order + 1 live tensors,
-///           order + 2 in noise prediction.
-/// - errors  `std::invalid_argument`: order 0 or above 8; levels that are not strictly denoising.
+///           without, 2 with the corrector; those of a predictor of yours come on top); order + 1 live
+///           tensors, order + 2 in noise prediction.
+/// - errors  `std::invalid_argument`: order 0 or above 8; levels that are neither strictly denoising nor
+///           strictly rising in noise (inversion).
 /// - choose  at 5 to 20 calls: order 3 unconditional, order 2 with guidance; on `grid::log_snr` over the
 ///           range that matters, since the long first steps of `grid::karras` over a wide range cost more
 ///           than the order gains (`analyze` shows it for your data's variance).
@@ -156,9 +158,9 @@ private:
         return exponential_step(x, s, t, known, f);
     }
 
-    /// The corrector of vary_coeff as its authors' code has it. With D_j = (m_j - m0)/r_j and A the inverse of C,
-    /// C_jk = r_j^k / (k + 1)!, the step is base + scale sum_k h phi_(k+2) sum_j A_kj D_j; there the last row is
-    /// left out for all nodes but the last, and that one has the row before it.
+    /// The corrector of vary_coeff as its authors' code has it. With D_j = (m_j - m0)/r_j and A the inverse
+    /// of C, C_jk = r_j^k / (k + 1)!, the step is base + scale sum_k h phi_(k+2) sum_j A_kj D_j; there the
+    /// last row is left out for all nodes but the last, and that one has the row before it.
     [[nodiscard]] static linear_form published_vary_coeff(const linear_form& x, const level& s,
                                                           const level& t,
                                                           std::span<const exponential_node> nodes, form f) {
