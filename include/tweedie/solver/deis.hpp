@@ -37,7 +37,8 @@ namespace tweedie::solver {
 ///           being no place to extrapolate to.
 /// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
 ///           order 3 and 4 for order 4.
-/// - errors  `std::invalid_argument`: order 0 or above 4; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: order 0 or above 4; levels that are neither strictly denoising nor
+///           strictly rising in noise (inversion).
 /// - choose  `time` on VP at 5 to 10 calls, on levels uniform in the square root of time, as the paper
 ///           does; else `log_rho`. Without a start or corrector `unipc` is more accurate for the same cost.
 struct deis {
@@ -50,7 +51,7 @@ struct deis {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 4)) { throw std::invalid_argument("deis: order must lie in [1, 4]"); }
-        require_levels(levels, "deis");
+        require_levels(levels, "deis", walk::either);
         const std::size_t steps = levels.size() - 1;
         const auto usable = [&](std::size_t i, std::size_t known) {
             if (variant == variable::log_rho && levels[i + 1].sigma == 0.0) { return std::size_t{1}; }
@@ -89,7 +90,7 @@ private:
         const double whole = log_snr_step(nodes[0], t);
         // on the way to sigma = 0 nothing is left beyond kappa e^-40
         const double h = std::min(whole, 40.0);
-        const auto panels = static_cast<std::size_t>(std::ceil(h));
+        const auto panels = static_cast<std::size_t>(std::ceil(std::abs(h)));
         const double half = h / static_cast<double>(panels) / 2.0;
         std::vector<double> weights(nodes.size(), 0.0);
         for (std::size_t p = 0; p < panels; ++p) {

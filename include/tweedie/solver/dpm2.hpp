@@ -29,14 +29,15 @@ namespace tweedie::solver {
 /// - order   2; 1 on a step to sigma = 0.
 /// - cost    2 network calls per step, 1 on a step to sigma = 0 or from pure noise; 2 live tensors.
 /// - random  one draw per churned step.
-/// - errors  `std::invalid_argument`: levels that are not strictly denoising; options of churn out of range.
+/// - errors  `std::invalid_argument`: levels that are not strictly denoising, nor (without churn) strictly
+///           rising in noise; options of churn out of range.
 /// - choose  with churn at 30 calls and more; without it multistep methods are better for the same cost.
 struct dpm2 {
     solver::churn churn = {};  ///< noise added before each step; none by default
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
-        require_levels(levels, "dpm2");
         require_churn(churn, "dpm2");
+        require_levels(levels, "dpm2", churn.s_churn == 0.0 ? walk::either : walk::denoising);
         const std::string words = describe(churn);
         plan_writer p(words.empty() ? "dpm2" : "dpm2(" + words + ")", levels);
         plan_variable x = p.state();

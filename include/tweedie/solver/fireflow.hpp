@@ -20,18 +20,19 @@ namespace tweedie::solver {
 ///     x_t = x_s + (t - s) v
 ///
 /// Source: Deng et al. 2024, arXiv:2412.07517. The reused velocity is half a step old in each direction, an
-/// error of first order that the midpoint rule multiplies by h^2. Deviation: as in `midpoint`, a step to
-/// sigma = 0 on a schedule where sigma is not smooth in time returns alpha_t x0_hat(x_s).
+/// error of first order that the midpoint rule multiplies by h^2. Levels that rise in noise invert a sample
+/// to its noise. Deviation: as in `midpoint`, a step to sigma = 0 on a schedule where sigma is not smooth
+/// in time returns alpha_t x0_hat(x_s).
 /// - order   2 in the schedule's time, with a larger error than `midpoint` at equal steps and a smaller one
 ///           at equal calls.
 /// - cost    1 network call per step, 1 more in the first; 2 live tensors.
-/// - errors  `std::invalid_argument`: levels that are not strictly denoising; a schedule whose rates are
-///           infinite at a level.
+/// - errors  `std::invalid_argument`: levels that are neither strictly denoising nor strictly rising in
+///           noise; a schedule whose rates are infinite at a level.
 /// - choose  on flow schedules where the network is the same from step to step: a prompt or a guidance that
 ///           changes makes the old velocity a wrong one.
 struct fireflow {
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
-        require_levels(levels, "fireflow");
+        require_levels(levels, "fireflow", walk::either);
         plan_writer p("fireflow", levels);
         plan_variable x = p.state();
         plan_variable v = p.variable("v");

@@ -47,7 +47,8 @@ namespace tweedie::solver {
 ///           `start::single_step`, 2 with `start::multistep` (the first steps are lower orders).
 /// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
 ///           order 3 and 4 for order 4.
-/// - errors  `std::invalid_argument`: order 0 or above 4; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: order 0 or above 4; levels that are neither strictly denoising nor
+///           strictly rising in noise (inversion).
 /// - choose  constant weights, order 4, on `grid::karras` at 5 to 10 calls without guidance: formally of
 ///           second order and yet hard to beat there without preparation.
 struct ipndm {
@@ -60,7 +61,7 @@ struct ipndm {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 4)) { throw std::invalid_argument("ipndm: order must lie in [1, 4]"); }
-        require_levels(levels, "ipndm");
+        require_levels(levels, "ipndm", walk::either);
         if (peer_formula && levels[0].alpha == 0.0) { return published(levels); }
         return multistep_in_noise(
             describe(), schedule, levels, order,

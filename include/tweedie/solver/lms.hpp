@@ -27,7 +27,8 @@ namespace tweedie::solver {
 ///           2. A step to sigma = 0 keeps the full order: kappa = 0 is a point like any other.
 /// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
 ///           order 3 and 4 for higher ones, all in the first two steps.
-/// - errors  `std::invalid_argument`: order 0 or above 8; levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: order 0 or above 8; levels that are neither strictly denoising nor
+///           strictly rising in noise (inversion).
 /// - choose  order 3 or 4 at 10 to 30 calls on `grid::karras`, without guidance.
 struct lms {
     std::size_t order = 4;                           ///< past noise predictions used; 1 to 8
@@ -35,7 +36,7 @@ struct lms {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 8)) { throw std::invalid_argument("lms: order must lie in [1, 8]"); }
-        require_levels(levels, "lms");
+        require_levels(levels, "lms", walk::either);
         const std::string name = "lms(order=" + std::to_string(order) +
                                  (start == solver::start::single_step ? ", single-step start)" : ")");
         return multistep_in_noise(

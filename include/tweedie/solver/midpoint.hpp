@@ -31,17 +31,17 @@ namespace tweedie::solver {
 ///
 /// It is RF-Solver: Wang et al. 2024, arXiv:2411.04746, writes `x_s + h u + h^2 / 2 u^(1)` with the
 /// derivative by the finite difference `u^(1) = (u(x', m) - u) / (h / 2)`, and the two terms in u cancel.
-/// The same method inverts data to noise. Deviation: a step to sigma = 0 is the rule itself where sigma
-/// leaves zero at a finite rate in time (flow, trig, EDM); on other schedules it returns alpha_t
-/// x0_hat(x_s), since the rule would leave noise behind there.
+/// Levels that rise in noise invert a sample to its noise. Deviation: a step to sigma = 0 is the rule
+/// itself where sigma leaves zero at a finite rate in time (flow, trig, EDM); on other schedules it returns
+/// alpha_t x0_hat(x_s), since the rule would leave noise behind there.
 /// - order   2 in the schedule's time.
 /// - cost    2 network calls per step, 1 where the step returns alpha_t x0_hat; 2 live tensors.
-/// - errors  `std::invalid_argument`: levels that are not strictly denoising; a schedule whose rates are
-///           infinite at a level.
+/// - errors  `std::invalid_argument`: levels that are neither strictly denoising nor strictly rising in
+///           noise; a schedule whose rates are infinite at a level.
 /// - choose  on flow schedules, to sample and to invert; `fireflow` is nearly as accurate for half the calls.
 struct midpoint {
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
-        require_levels(levels, "midpoint");
+        require_levels(levels, "midpoint", walk::either);
         plan_writer p("midpoint", levels);
         plan_variable x = p.state();
         for (std::size_t i = 0; i < p.steps(); ++i) {

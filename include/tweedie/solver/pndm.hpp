@@ -36,13 +36,14 @@ namespace tweedie::solver {
 /// - order   2 on any smooth grid, as the paper proves: the weights are those of equal steps.
 /// - cost    1 network call per step, 4 in each of the first 3 steps (PRK) or 2 in the first one
 ///           (`skip_prk`); 4 live tensors, 6 during PRK.
-/// - errors  `std::invalid_argument`: levels that are not strictly denoising.
+/// - errors  `std::invalid_argument`: levels that are neither strictly denoising nor strictly rising in
+///           noise (inversion).
 /// - choose  to reproduce older pictures; `ipndm` is the same without the costly start, `unipc` is better.
 struct pndm {
     bool skip_prk = false;  ///< start by improved Euler and lower orders instead of Runge-Kutta
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
-        require_levels(levels, "pndm");
+        require_levels(levels, "pndm", walk::either);
         plan_writer p(skip_prk ? "pndm(plms)" : "pndm(prk, plms)", levels);
         plan_variable x = p.state();
         plan_history e = p.remember("eps_hat", 4);

@@ -144,6 +144,18 @@ TEST_CASE("deis has its order in every variable with a single-step start", "[sol
     }
 }
 
+TEST_CASE("deis inverts with its order in every variable", "[solver][deis][inversion]") {
+    for (const named_schedule& s : order_schedules()) {
+        for (const variable v : {variable::time, variable::rho, variable::log_rho}) {
+            for (const std::size_t order : {2U, 3U, 4U}) {
+                INFO(s.name << ", order " << order << ", variable " << static_cast<int>(v));
+                CHECK_THAT(measured_order(full(order, v), s.schedule, {320, 640}, inversion),
+                           WithinAbs(static_cast<double>(order), 0.1));
+            }
+        }
+    }
+}
+
 TEST_CASE("deis costs one call a step, a single-step start 1 more for order 3 and 4 more for order 4",
           "[solver][deis][cost]") {
     const schedule::vp_linear vp;

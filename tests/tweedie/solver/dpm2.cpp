@@ -71,6 +71,18 @@ TEST_CASE("dpm2 is of second order", "[solver][dpm2][order]") {
     }
 }
 
+TEST_CASE("dpm2 inverts with its order, without churn", "[solver][dpm2][inversion]") {
+    for (const named_schedule& s : order_schedules()) {
+        INFO(s.name);
+        CHECK_THAT(measured_order(solver::dpm2{}, s.schedule, {80, 160, 320}, inversion),
+                   WithinAbs(2.0, 0.1));
+    }
+    const schedule::edm edm;
+    const levels_t up = {at(edm, 0.1), at(edm, 1.0)};
+    CHECK(refusal([&] { static_cast<void>(solver::dpm2{.churn = {.s_churn = 1.0}}.plan(edm, up)); }) ==
+          "dpm2: level 1: half_log_snr must increase from level to level");
+}
+
 TEST_CASE("dpm2 asks twice a step, once at either end of the noise", "[solver][dpm2][cost]") {
     for (const named_schedule& s : all_schedules()) {
         INFO(s.name);

@@ -88,6 +88,14 @@ TEST_CASE("ipndm is of second order with constant weights, of its own with varia
     }
 }
 
+TEST_CASE("ipndm inverts with its order", "[solver][ipndm][inversion]") {
+    for (const named_schedule& s : order_schedules()) {
+        INFO(s.name);
+        CHECK_THAT(measured_order(solver::ipndm{}, s.schedule, {160, 320, 640}, inversion),
+                   WithinAbs(2.0, 0.1));
+    }
+}
+
 TEST_CASE("from pure noise ipndm keeps x0_hat, its published form does not", "[solver][ipndm][peer]") {
     const schedule::flow flow;
     const levels_t levels = grid::uniform(flow, 6);

@@ -121,6 +121,17 @@ TEST_CASE("lms has its order with a single-step start, and falls towards 2 witho
     }
 }
 
+TEST_CASE("lms inverts with its order", "[solver][lms][inversion]") {
+    for (const named_schedule& s : order_schedules()) {
+        for (const std::size_t order : {1U, 2U, 3U, 4U}) {
+            INFO(s.name << ", order " << order);
+            const solver::lms method{.order = order, .start = solver::start::single_step};
+            CHECK_THAT(measured_order(method, s.schedule, {160, 320, 640}, inversion),
+                       WithinAbs(static_cast<double>(order), 0.1));
+        }
+    }
+}
+
 TEST_CASE("lms costs one call a step, a single-step start 1 more for order 3 and 4 more above",
           "[solver][lms][cost]") {
     const schedule::vp_linear vp;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <tweedie/grid/uniform.hpp>
 #include <tweedie/solver/fireflow.hpp>
 #include <tweedie/solver/midpoint.hpp>
 
-#include <tweedie/grid/uniform.hpp>
+#include <algorithm>
+#include <cmath>
 
 #include "order_checks.hpp"
 
@@ -80,6 +82,33 @@ TEST_CASE("midpoint and fireflow are of second order in time", "[solver][midpoin
         CHECK_THAT(measured_order(solver::fireflow{}, s.schedule, {80, 160, 320}), WithinAbs(2.0, 0.1));
         CHECK_THAT(measured_order(solver::euler{}, s.schedule, {80, 160, 320}), WithinAbs(1.0, 0.1));
     }
+}
+
+TEST_CASE("midpoint and fireflow invert: there and back errs by third order, their own errors cancel",
+          "[solver][midpoint][fireflow][inversion]") {
+    const schedule::flow flow;
+    const auto round_trip = [&](const auto& solver, int n) {
+        levels_t down;
+        for (int i = 0; i <= n; ++i) { down.push_back(at(flow, 0.95 - 0.9 * i / n)); }
+        const levels_t up(down.rbegin(), down.rend());
+        double worst = 0.0;
+        for (const double x : {-1.1, -0.4, 0.2, 0.9}) {
+            const double noise = run_on_double(solver.plan(flow, up), flow, x, smooth_humps);
+            const double back = run_on_double(solver.plan(flow, down), flow, noise, smooth_humps);
+            worst = std::max(worst, std::abs(back - x));
+        }
+        return worst;
+    };
+    const auto order = [&](const auto& solver) {
+        return std::log2(round_trip(solver, 128) / round_trip(solver, 256));
+    };
+    CHECK_THAT(order(solver::midpoint{}), WithinAbs(3.0, 0.1));
+    CHECK_THAT(order(solver::fireflow{}), WithinAbs(3.0, 0.1));
+    CHECK(round_trip(solver::midpoint{}, 32) < round_trip(solver::fireflow{}, 32));
+    // a clean sample does not determine its noise
+    const levels_t from_clean = {at(flow, 0.0), at(flow, 0.5)};
+    CHECK(refusal([&] { static_cast<void>(solver::midpoint{}.plan(flow, from_clean)); }) ==
+          "midpoint: level 0: levels that rise in noise need sigma > 0 and alpha > 0");
 }
 
 TEST_CASE(

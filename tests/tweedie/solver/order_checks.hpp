@@ -48,23 +48,32 @@ inline double exact_end(double y, double from, double to) {
     return y;
 }
 
+/// Where an order is measured: kappa at the two ends. Inversion goes the other way.
+struct kappa_range {
+    double from = 10.0;
+    double to = 0.1;
+};
+inline constexpr kappa_range inversion{0.1, 10.0};
+
 /// The slope of the median error of the end over nine starts, on levels of equal steps in half-log-SNR.
 template <class Solver>
 double measured_order(const Solver& solver, const tweedie::any_schedule& schedule,
-                      const std::vector<int>& steps) {
-    constexpr double from = 10.0;
-    constexpr double to = 0.1;
+                      const std::vector<int>& steps, kappa_range range = {}) {
+    const auto [from, to] = range;
     std::vector<double> starts;
     std::vector<double> ends;
     for (int k = -4; k <= 4; ++k) {
-        starts.push_back(2.7 * k + 0.4);
+        starts.push_back((from > to ? 2.7 : 0.4) * k + 0.4);
         ends.push_back(exact_end(starts.back(), from, to));
     }
     std::vector<double> x;
     std::vector<double> y;
     for (const int n : steps) {
-        const levels_t levels = tweedie::grid::log_snr(
-            schedule, n, {.sigma_max = from, .sigma_min = to, .last = tweedie::grid::final_level::sigma_min});
+        levels_t levels = tweedie::grid::log_snr(schedule, n,
+                                                 {.sigma_max = std::max(from, to),
+                                                  .sigma_min = std::min(from, to),
+                                                  .last = tweedie::grid::final_level::sigma_min});
+        if (from < to) { std::reverse(levels.begin(), levels.end()); }
         const tweedie::plan p = solver.plan(schedule, levels);
         std::vector<double> errors;
         for (std::size_t k = 0; k < starts.size(); ++k) {

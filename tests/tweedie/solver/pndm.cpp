@@ -100,6 +100,16 @@ TEST_CASE("pndm is of second order with either start", "[solver][pndm][order]") 
     }
 }
 
+TEST_CASE("pndm inverts with its order", "[solver][pndm][inversion]") {
+    for (const named_schedule& s : order_schedules()) {
+        for (const bool skip : {false, true}) {
+            INFO(s.name);
+            CHECK_THAT(measured_order(solver::pndm{.skip_prk = skip}, s.schedule, {160, 320, 640}, inversion),
+                       WithinAbs(2.0, 0.1));
+        }
+    }
+}
+
 TEST_CASE("pndm's starts cost nine more calls, or one", "[solver][pndm][cost]") {
     const schedule::vp_linear vp;
     for (const std::size_t n : {1U, 2U, 3U, 4U, 10U}) {
