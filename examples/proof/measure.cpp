@@ -46,7 +46,7 @@ const analytic::mixture& small_mixture() {
 
 family make_family(std::string name, const any_schedule& schedule, bool kinked = false) {
     family out{std::move(name), schedule, kinked, {}};
-    out.flow.steps = {40, 57, 80, 113, 160};
+    out.flow.steps = {80, 113, 160, 226, 320};
     const std::vector<level> ends = order_levels(out, 1);
     constexpr Eigen::Index count = 31;
     Eigen::MatrixXd z(2, count);
@@ -78,7 +78,8 @@ std::vector<level> order_levels(const family& on, int steps) {
 
 verify::measured order_of(const row& solver, const family& on) {
     return verify::measured_order(
-        solver, on.schedule, [&](int steps) { return order_levels(on, steps); }, small_mixture(), on.flow);
+        solver, on.schedule, [&](int steps) { return order_levels(on, solver.refine * steps); },
+        small_mixture(), on.flow);
 }
 
 double error_with_calls(const row& solver, const problem& on, std::size_t calls) {
@@ -109,6 +110,12 @@ moment_error moments_of(const row& solver, const family& on, int steps) {
         worst.variance = std::max(worst.variance, std::abs(variance / exact_variance - 1.0));
     }
     return worst;
+}
+
+double slope(const moment_error& coarse, const moment_error& fine, int refinement) {
+    const double from = std::max(coarse.mean, coarse.variance);
+    const double to = std::max(fine.mean, fine.variance);
+    return to < 1e-13 ? std::numeric_limits<double>::quiet_NaN() : std::log(from / to) / std::log(refinement);
 }
 
 step_cost cost_of(const row& solver) {

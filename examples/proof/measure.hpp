@@ -40,6 +40,9 @@ struct moment_error {
     double mean = 0.0;
     double variance = 0.0;
 };
+/// The order at which the larger of the two errors falls when there are `refinement` times the steps; NaN where both
+/// are zero.
+[[nodiscard]] double slope(const moment_error& coarse, const moment_error& fine, int refinement);
 [[nodiscard]] moment_error moments_of(const row& solver, const family& on, int steps);
 
 /// Network calls of a step in the middle of a long run, and live tensors.
