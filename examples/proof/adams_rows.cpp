@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Multistep methods on the noise prediction: Adams-Bashforth in kappa, in time, in ln kappa, and for equal steps.
+// Multistep methods on the noise prediction: Adams-Bashforth in kappa, in time, in ln kappa, and for equal
+// steps.
 
 #include <tweedie/solver/deis.hpp>
 #include <tweedie/solver/ipndm.hpp>
@@ -20,8 +21,10 @@ std::vector<row> adams_rows() {
     namespace s = tweedie::solver;
     using variable = s::deis::variable;
     std::vector<row> rows;
-    const auto add = [&rows](std::string name, const auto& solver, double order) {
-        rows.push_back(row_of(std::move(name), solver, {.order = order}));
+    const auto add = [&rows](std::string name, const auto& solver, double order, bool native = false) {
+        // slopes above 2 settle late
+        const int refine = order > 2.0 ? 2 : 1;
+        rows.push_back(row_of(std::move(name), solver, {.order = order, .refine = refine, .native = native}));
     };
     // above order 2 their own lower orders at the start cap the order, which then is none: it falls towards 2
     const auto capped = [](std::size_t order) { return order > 2 ? 0.0 : static_cast<double>(order); };
@@ -44,7 +47,7 @@ std::vector<row> adams_rows() {
                                         std::pair{"log_rho", variable::log_rho}}) {
         for (const std::size_t order : {1U, 2U, 3U, 4U}) {
             add("deis " + std::string(word) + " " + std::to_string(order),
-                s::deis{.order = order, .variant = variant}, capped(order));
+                s::deis{.order = order, .variant = variant}, capped(order), variant == variable::time);
         }
         for (const std::size_t order : {3U, 4U}) {
             add("deis " + std::string(word) + " " + std::to_string(order) + ", single-step start",
@@ -52,7 +55,7 @@ std::vector<row> adams_rows() {
                         .variant = variant,
                         .start = s::start::single_step,
                         .lower_order_final = false},
-                static_cast<double>(order));
+                static_cast<double>(order), variant == variable::time);
         }
     }
     return rows;

@@ -96,8 +96,8 @@ struct pndm_table {
 
 /// A list of levels whose steps are the peer's, where these do not follow on each other.
 ///
-/// A step only knows alpha_t / alpha_s and sigma_t - (alpha_t / alpha_s) sigma_s. Levels with these numbers are laid
-/// end to end; the network is asked at the peer's own levels instead.
+/// A step only knows alpha_t / alpha_s and sigma_t - (alpha_t / alpha_s) sigma_s. Levels with these numbers
+/// are laid end to end; the network is asked at the peer's own levels instead.
 struct chained {
     std::vector<level> levels;
     std::vector<level> halves;
@@ -127,8 +127,8 @@ listed_schedule schedule_of(const chained& steps) {
     return out;
 }
 
-/// PNDM of a network that returns v, as the peer does it: v itself is extrapolated, and becomes epsilon at the start
-/// of each step. That is of first order and no method of ours.
+/// PNDM of a network that returns v, as the peer does it: v itself is extrapolated, and becomes epsilon at
+/// the start of each step. That is of first order and no method of ours.
 plan pndm_of_v(const chained& steps, bool skip_prk) {
     plan_writer p("pndm on v", steps.levels);
     plan_variable x = p.state();

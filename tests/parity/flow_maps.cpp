@@ -99,8 +99,8 @@ outcome consistency(recorded_case& r) {
     return run_all(r, method);
 }
 
-/// TrigFlow with data of standard deviation sigma_data: sigma is sigma_data sin t. The peer's cosines are single
-/// precision, and its first time may lie beyond pure noise; so its F is read by its own numbers.
+/// TrigFlow with data of standard deviation sigma_data: sigma is sigma_data sin t. The peer's cosines are
+/// single precision, and its first time may lie beyond pure noise; so its F is read by its own numbers.
 outcome scm(recorded_case& r) {
     const double unit = r.option("sigma_data", 0.5);
     const vec times = numbers(r.c.at("timesteps"));

@@ -11,7 +11,8 @@
 
 namespace parity {
 
-/// Answers for the levels of a list alone, each at its own time; asked for anything else it gives the nearest.
+/// Answers for the levels of a list alone, each at its own time; asked for anything else it gives the
+/// nearest.
 struct listed_schedule {
     std::vector<tweedie::level> levels;
 

@@ -20,7 +20,8 @@ double exact_jump(double x, const level& at, double kappa_min) {
     return mu + (y - mu) * std::sqrt((v + kappa_min * kappa_min) / (v + kappa * kappa));
 }
 
-/// Mean and variance of the end of a run whose network is linear, over starts N(mean, variance) and fresh noise.
+/// Mean and variance of the end of a run whose network is linear, over starts N(mean, variance) and fresh
+/// noise.
 struct moments {
     double mean = 0.0;
     double variance = 0.0;

@@ -18,7 +18,8 @@ double exact_flow(double y, double kappa, double kappa_r) {
     return mu + (y - mu) * std::sqrt((v + kappa_r * kappa_r) / (v + kappa * kappa));
 }
 
-/// As a data prediction: the constant that would take x there, y_r = y kappa_r / kappa + (1 - kappa_r / kappa) X.
+/// As a data prediction: the constant that would take x there, y_r = y kappa_r / kappa + (1 - kappa_r /
+/// kappa) X.
 double exact_map(double x, const level& s, double kappa_r) {
     const double y = x / s.alpha;
     const double kappa = s.sigma / s.alpha;
