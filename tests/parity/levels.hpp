@@ -29,4 +29,7 @@ struct made_levels {
 /// from there on.
 [[nodiscard]] made_levels make_levels(const recorded_case& r);
 
+/// The same for the runs of the official repositories.
+[[nodiscard]] made_levels make_official_levels(const recorded_case& r);
+
 }  // namespace parity
