@@ -25,12 +25,12 @@ std::vector<row> exponential_rows() {
     constexpr auto taylor = s::difference::taylor;
     constexpr auto own = s::inner_nodes::own;
     constexpr auto single_step = s::start::single_step;
-    // order 0: the start of a multistep method above order 2 costs it the order, and there is no one slope; or the
-    // slope is reached beyond the steps of the page only
+    // order 0: the start of a multistep method above order 2, or lower orders at its end, cost it the order, and
+    // there is no one slope
     constexpr double none = 0.0;
     std::vector<row> rows;
-    const auto add = [&rows](std::string name, const auto& solver, double order) {
-        rows.push_back(row_of(std::move(name), solver, {.order = order}));
+    const auto add = [&rows](std::string name, const auto& solver, double order, int refine = 1) {
+        rows.push_back(row_of(std::move(name), solver, {.order = order, .refine = refine}));
     };
 
     add("dpm_solver 1", s::dpm_solver{.order = 1}, 1.0);
@@ -42,7 +42,8 @@ std::vector<row> exponential_rows() {
     add("dpm_solver 3, single-step start",
         s::dpm_solver{.order = 3, .lower_order_final = false, .start = single_step}, 3.0);
     add("dpm_solver 3, noise, single-step start",
-        s::dpm_solver{.order = 3, .predicts = noise, .lower_order_final = false, .start = single_step}, none);
+        s::dpm_solver{.order = 3, .predicts = noise, .lower_order_final = false, .start = single_step}, 3.0,
+        4);
     add("dpm_solver 3, peer formula",
         s::dpm_solver{.order = 3, .lower_order_final = false, .start = single_step, .peer_formula = true},
         2.0);
@@ -57,6 +58,10 @@ std::vector<row> exponential_rows() {
     add("dpm_solver_singlestep 2, noise, own nodes", singlestep{.order = 2, .predicts = noise, .nodes = own},
         2.0);
     add("dpm_solver_singlestep 3, noise, own nodes", singlestep{.predicts = noise, .nodes = own}, 3.0);
+
+    // steps to a cleaner level and exact noise: nothing but the steps errs
+    rows.push_back(row_of("dpm_solver_singlestep 2, own nodes, eta 1",
+                          singlestep{.order = 2, .nodes = own, .eta = 1.0}, {.weak_order = 2.0}));
 
     add("unip 2", s::unipc{.order = 2, .corrector = false, .lower_order_final = false}, 2.0);
     add("unip 3, single-step start",
@@ -79,6 +84,8 @@ std::vector<row> exponential_rows() {
     add("unipc 3, full order to the end", s::unipc{.lower_order_final = false}, none);
     add("unipc 3, single-step start", s::unipc{.lower_order_final = false, .start = single_step}, 4.0);
     add("unipc 3, noise", s::unipc{.predicts = noise}, none);
+    add("unipc 3, noise, single-step start",
+        s::unipc{.predicts = noise, .lower_order_final = false, .start = single_step}, 4.0, 4);
     add("unipc 5", s::unipc{.order = 5}, none);
 
     add("res 2m", s::res{.lower_order_final = false}, 2.0);
