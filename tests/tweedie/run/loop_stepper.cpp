@@ -2,6 +2,7 @@
 #include <tweedie/grid/log_snr.hpp>
 #include <tweedie/run/loop.hpp>
 #include <tweedie/run/loop_stepper.hpp>
+#include <tweedie/solver/adaptive_sde.hpp>
 #include <tweedie/solver/dpm_adaptive.hpp>
 #include <tweedie/solver/evodiff.hpp>
 #include <tweedie/solver/predictor_corrector.hpp>
@@ -137,6 +138,48 @@ TEST_CASE("a loop runs as the plan of the same equations, whatever the network r
             }
         }
     }
+}
+
+TEST_CASE("every method gives the same samples whatever the network returns", "[run][loop][identity]") {
+    const schedule::flow flow;
+    const levels_t levels = interior_levels(flow, 8);
+    const auto check = [&](const auto& method, double tolerance) {
+        const auto run = [&](const prediction_type& is, const any_schedule& own) {
+            const convention asked(is, own);
+            std::vector<double> x = {1.2, -0.4};
+            std::vector<double> seen;
+            const auto net = [&](const std::vector<double>& input, const network_level& at) {
+                std::vector<double> out = input;
+                const network_call call = asked.call_at(at);
+                for (double& v : out) {
+                    const double y = v / call.input_scale;
+                    v = (two_humps(y, at) - call.x0.x * y) / call.x0.output;
+                }
+                return out;
+            };
+            REQUIRE(sample(method, denoiser(net, is, own), x, noise{.seed = 6},
+                           hooks{.observe = [&](const observation<std::vector<double>>& o) {
+                               seen.insert(seen.end(), {o.x[0], o.x[1], o.x0_hat[0], o.x0_hat[1]});
+                           }}));
+            seen.insert(seen.end(), x.begin(), x.end());
+            return seen;
+        };
+        const std::vector<double> expected = run(prediction::x0, flow);
+        for (const std::vector<double>& found :
+             {run(prediction::v, flow), run(prediction::epsilon, schedule::vp_linear{}),
+              run(prediction::edm(0.5), schedule::edm{})}) {
+            REQUIRE(found.size() == expected.size());
+            for (std::size_t i = 0; i < found.size(); ++i) {
+                CHECK(close(found[i], expected[i]) < tolerance);
+            }
+        }
+    };
+    // roundings of x0_hat are amplified by the way, and by step sizes that answer to them
+    check(solver::dpm_adaptive{}.loop(flow, levels), 1e-9);
+    check(solver::runge_kutta_pair{}.loop(flow, levels), 1e-9);
+    check(solver::evodiff{}.loop(flow, levels), 1e-9);
+    check(solver::predictor_corrector{}.loop(flow, levels), 1e-9);
+    check(solver::adaptive_sde{.rtol = 0.1, .atol = 0.1}.loop(flow, levels), 1e-9);
 }
 
 TEST_CASE("hooks see and change a loop's run as a plan's", "[run][loop][identity]") {

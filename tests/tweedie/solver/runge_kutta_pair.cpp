@@ -168,8 +168,8 @@ TEST_CASE("dense output gives the state at any level inside the step that was ac
             }
             REQUIRE(s.result());
             CHECK(found == wanted.size());
-            // the interpolant is one order below the method; measured 1e-6 to 1e-5
-            CHECK(worst < 5e-5);
+            // the interpolant is one order below the method; measured 2e-6 to 1.3e-5
+            CHECK(worst < 2e-5);
             double end = 0.0;
             REQUIRE(s.dense(levels.back(), end));
             CHECK(std::abs(end - s.x()) < tol<double>::identity * 10.0);
