@@ -16,7 +16,6 @@ using solver::res;
 namespace {
 
 constexpr auto stages = res::stepping::single_step;
-constexpr double same = 1e-13;  // the same coefficients by another formula
 
 /// One step of RES 2s or 3s in data prediction by the tableau, on numbers; phi by its definition.
 double by_the_tableau(const any_schedule& schedule, const level& s, const level& t, double x,
