@@ -117,8 +117,8 @@ list on_k_diffusion(const recorded_case& r) {
     throw none{"no grid is mapped to " + name};
 }
 
-/// Between the entries of a table ours interpolates half-log-SNR, those repositories ln(alpha): levels at times
-/// between them are compared by their times.
+/// Between the entries of a table ours interpolates half-log-SNR, those repositories ln(alpha): levels at
+/// times between them are compared by their times.
 bool by_time(const recorded_case& r) {
     if (!r.c.contains("call_t") || continuous(r)) { return false; }
     const std::string skip = r.c.value("skip_type", r.option("skip_type", "time_uniform"));
