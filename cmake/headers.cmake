@@ -10,6 +10,7 @@ set(
     include/tweedie/detail/affine.hpp
     include/tweedie/detail/assert.hpp
     include/tweedie/detail/beta_quantile.hpp
+    include/tweedie/detail/mersenne_twister.hpp
     include/tweedie/detail/noise_stream.hpp
     include/tweedie/detail/number.hpp
     include/tweedie/detail/parallel.hpp
@@ -17,6 +18,7 @@ set(
     include/tweedie/detail/reduce.hpp
     include/tweedie/detail/simd.hpp
     include/tweedie/detail/small_array.hpp
+    include/tweedie/detail/torch_paths.hpp
     include/tweedie/grid/align_your_steps.hpp
     include/tweedie/grid/beta.hpp
     include/tweedie/grid/crash.hpp
@@ -77,6 +79,7 @@ set(
     include/tweedie/random/noise.hpp
     include/tweedie/random/normal.hpp
     include/tweedie/random/philox.hpp
+    include/tweedie/random/torch_cpu.hpp
     include/tweedie/run/batch.hpp
     include/tweedie/run/likelihood.hpp
     include/tweedie/run/loop.hpp
@@ -161,6 +164,7 @@ set(
     include/tweedie/detail/affine_kernel.inc
     include/tweedie/detail/pack_kernel.inc
     include/tweedie/detail/random_kernel.inc
+    include/tweedie/detail/torch_kernel.inc
     include/tweedie/optim/formulas.inc
     include/tweedie/tensor/xtensor.hpp
 )

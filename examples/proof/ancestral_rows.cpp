@@ -27,6 +27,7 @@ std::vector<row> ancestral_rows() {
     const row second_native{.weak_order = 2.0, .steep = true};
     const row second_ode{.order = 2.0};
     const s::churn churn{.s_churn = 10.0};
+    const row in_time{.weak_order = 1.0, .native = true};
     using g = s::flow_sde::coefficient;
     constexpr auto native = s::flow_sde::form::euler_maruyama;
     return {
@@ -51,9 +52,10 @@ std::vector<row> ancestral_rows() {
         row_of("restart 0.3 to 2 x2", s::restart{.intervals = {{.s_tmin = 0.3, .s_tmax = 2.0, .times = 2}}},
                second_native),
         row_of("flow_sde forward", s::flow_sde{}, first),
-        row_of("flow_sde sigma", s::flow_sde{.g = g::sigma}, first),
-        row_of("flow_sde flow_grpo 0.7", s::flow_sde{.g = g::flow_grpo, .scale = 0.7}, first),
-        row_of("flow_sde constant 0.3", s::flow_sde{.g = g::constant, .scale = 0.3}, first),
+        // g in units of time, which a beta table measures in training levels
+        row_of("flow_sde sigma", s::flow_sde{.g = g::sigma}, in_time),
+        row_of("flow_sde flow_grpo 0.7", s::flow_sde{.g = g::flow_grpo, .scale = 0.7}, in_time),
+        row_of("flow_sde constant 0.3", s::flow_sde{.g = g::constant, .scale = 0.3}, in_time),
         row_of("flow_sde forward native", s::flow_sde{.variant = native}, first_native),
         row_of("langevin", s::langevin{}),
     };

@@ -21,6 +21,12 @@ namespace {
 constexpr std::size_t budgets[] = {5, 10, 20, 40};
 constexpr int refinements[] = {20, 80, 320};
 
+std::string text_of(const char* format, double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, format, value);
+    return text;
+}
+
 /// Stands for a number that was not measured; equal to any.
 constexpr const char* unmeasured = "?";
 constexpr const char* unmeasured_cell = " ? ";

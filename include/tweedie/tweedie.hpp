@@ -64,6 +64,7 @@
 #include <tweedie/random/noise.hpp>
 #include <tweedie/random/normal.hpp>
 #include <tweedie/random/philox.hpp>
+#include <tweedie/random/torch_cpu.hpp>
 #include <tweedie/run/batch.hpp>
 #include <tweedie/run/likelihood.hpp>
 #include <tweedie/run/loop.hpp>
