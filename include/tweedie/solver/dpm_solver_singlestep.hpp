@@ -52,8 +52,12 @@ enum class inner_nodes {
 ///           `lower_order_final` the last step is too, which costs order 3 one.
 /// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders.
 ///           2 live tensors for order 2, 3 for order 3.
+/// - random  with eta > 0 (own nodes) each step goes to the cleaner level of `ancestral` and adds its noise,
+///           as dpm_fast does: one draw per step, none on the last. Mean and variance converge with the
+///           order.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that
-///           do not fit the levels or lie outside [1, 3]; levels that are neither strictly denoising nor
+///           do not fit the levels or lie outside [1, 3]; eta or s_noise negative or not finite; eta > 0 with
+///           `inner_nodes::levels`; levels that are neither strictly denoising nor
 ///           strictly rising in noise (inversion).
 /// - choose  where a step must not look back: under edits of the state and strong guidance that make the
 ///           history stale. At equal calls `dpm_solver` and `unipc` are more accurate.
