@@ -57,7 +57,7 @@ std::string help() {
            digits::listed(optimizer_names()) +
            "; default adamw\n"
            "  --learning-rate RATE   default: one that suits the optimizer\n"
-           "  --steps N              default 8000, about a minute\n"
+           "  --steps N              default 20000, about a minute\n"
            "  --seed N               of weights and noise; default 7\n"
            "  --guidance W           when sampling; default 1.5\n"
            "  --calls N              of the network, per picture; default 10\n"

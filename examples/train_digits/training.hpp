@@ -19,7 +19,7 @@ namespace train_digits {
 struct recipe {
     std::string optimizer = "adamw";
     double learning_rate = 0;  ///< 0: one that suits the optimizer
-    int steps = 8000;
+    int steps = 20000;
     int batch = 128;
     double dropped_labels = 0.1;  ///< part of the pictures that are shown without their class
     double sigma_rel = 0.1;       ///< width of the average of the weights, as a part of the training

@@ -154,19 +154,14 @@ private:
 };
 
 template <class Element>
-bool is_finite_element(const Element& x) {
-    if constexpr (half_element<Element>) {
-        return is_finite(static_cast<float>(x));
-    } else {
-        return is_finite(x);
-    }
-}
-
-template <class Element>
 bool all_finite_elements(const Element* x, std::size_t size) {
-    unsigned bad = 0;
-    for (std::size_t i = 0; i < size; ++i) { bad |= is_finite_element(x[i]) ? 0U : 1U; }
-    return bad == 0;
+    if constexpr (half_element<Element>) {
+        unsigned bad = 0;
+        for (std::size_t i = 0; i < size; ++i) { bad |= is_finite(static_cast<float>(x[i])) ? 0U : 1U; }
+        return bad == 0;
+    } else {
+        return finite_range(best_pack_path(), x, size);
+    }
 }
 
 /// The sum of squares in double, of eight interleaved partial sums.
@@ -236,7 +231,7 @@ bool update_piece(pack_path path, const Numbers& numbers, const gradient_terms<S
         }
     }
     Scalar* slots[Slots + 1] = {};
-    if constexpr (std::same_as<Element, Scalar> && std::same_as<Gradient, Scalar>) {
+    if constexpr (std::same_as<Element, Scalar> && std::same_as<std::remove_const_t<Gradient>, Scalar>) {
         for (std::size_t k = 0; k < Slots; ++k) { slots[k] = values + k * size + first; }
         const Scalar total =
             update_range<Slots>(path, numbers, terms, theta + first, gradient + first, slots, last - first);
@@ -392,6 +387,26 @@ void apply_formula(const Numbers& numbers, Parameters& parameters, Gradients& gr
     for_each_piece(parameters, 3 + 2 * Slots, [&](std::size_t i, std::size_t first, std::size_t last) {
         update_piece<Slots>(path, numbers, terms, parameters[i].data, gradients[i].data,
                             state.values.data() + offsets[i], parameters[i].size, first, last);
+        return true;
+    });
+}
+
+/// `average = average + weight (theta - average)` for the parameters theta of all tensors.
+template <class Scalar, class Parameters>
+void follow(double weight, Parameters& parameters, optim::state<Scalar>& average) {
+    const std::size_t count = parameters.size();
+    small_array<std::size_t, 128> offsets(count);
+    std::size_t offset = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        offsets[i] = offset;
+        offset += parameters[i].size;
+    }
+    const average_numbers<Scalar> numbers{static_cast<Scalar>(weight)};
+    const gradient_terms<Scalar> terms{
+        .scale = 1, .limit = std::numeric_limits<Scalar>::infinity(), .decay = 0};
+    for_each_piece(parameters, 3, [&](std::size_t i, std::size_t first, std::size_t last) {
+        update_piece<0>(best_pack_path(), numbers, terms, average.values.data() + offsets[i],
+                        parameters[i].data, static_cast<Scalar*>(nullptr), parameters[i].size, first, last);
         return true;
     });
 }

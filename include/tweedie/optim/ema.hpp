@@ -13,24 +13,19 @@
 #include <utility>
 #include <vector>
 
-namespace tweedie::optim {
-
-namespace moving {
+namespace tweedie::detail {
 
 /// The average into `out`, tensors like the parameters.
-template <std::floating_point Scalar, parameter_set Result>
-void copy(const char* name, const state<Scalar>& from, Result& out) {
-    detail::gathered_set<Result> to(out);
-    auto checked = state<Scalar>{from.method, from.slots, from.tensors, {}};
-    if (from.method.empty()) { detail::refuse_option(name, "no parameters were averaged yet"); }
-    if (from.tensors.size() != to.size()) { detail::refuse_option(name, "the average is of other tensors"); }
+template <std::floating_point Scalar, optim::parameter_set Result>
+void copy_average(const char* name, const optim::state<Scalar>& from, Result& out) {
+    gathered_set<Result> to(out);
+    if (from.method.empty()) { refuse_option(name, "no parameters were averaged yet"); }
+    if (from.tensors.size() != to.size()) { refuse_option(name, "the average is of other tensors"); }
     std::size_t offset = 0;
     for (std::size_t i = 0; i < to.size(); ++i) {
-        if (from.tensors[i].size != to[i].size) {
-            detail::refuse_option(name, "the average is of other tensors");
-        }
+        if (from.tensors[i].size != to[i].size) { refuse_option(name, "the average is of other tensors"); }
         for (std::size_t k = 0; k < to[i].size; ++k) {
-            to[i].data[k] = static_cast<detail::set_element_t<Result>>(from.values[offset + k]);
+            to[i].data[k] = static_cast<set_element_t<Result>>(from.values[offset + k]);
         }
         offset += to[i].size;
     }
@@ -39,16 +34,19 @@ void copy(const char* name, const state<Scalar>& from, Result& out) {
 
 /// One update with weight `1 - beta(t)` for the newest parameters, t = 1, 2, ...
 template <class Parameters, std::floating_point Scalar, class Beta>
-void update(const char* name, Parameters& parameters, state<Scalar>& average, const Beta& beta) {
-    detail::gathered_set<Parameters> all(parameters);
-    detail::prepare_state(name, "ema", 1, all, average, detail::no_extra);
-    for (tensor_record& tensor : average.tensors) { ++tensor.step; }
+void update_average(const char* name, const Parameters& parameters, optim::state<Scalar>& average,
+                    const Beta& beta) {
+    gathered_set<const Parameters> all(parameters);
+    prepare_state(name, "ema", 1, all, average, no_extra);
+    for (optim::tensor_record& tensor : average.tensors) { ++tensor.step; }
     const auto t = static_cast<double>(average.step());
     const double weight = average.step() == 1 ? 1.0 : 1 - beta(t);
-    detail::apply_formula<1>(detail::average_numbers<Scalar>{static_cast<Scalar>(weight)}, all, all, average);
+    follow(weight, all, average);
 }
 
-}  // namespace moving
+}  // namespace tweedie::detail
+
+namespace tweedie::optim {
 
 /// The exponential moving average of parameters, which samples better than the last ones.
 ///
@@ -65,15 +63,15 @@ struct ema {
     start warmup = start::plain;
 
     template <parameter_set Parameters>
-    void update(Parameters&& parameters, state<state_scalar_t<Parameters>>& average) const {
+    void update(const Parameters& parameters, state<state_scalar_t<Parameters>>& average) const {
         detail::require_beta("ema", "decay", decay);
-        moving::update("ema", parameters, average, [&](double t) {
+        detail::update_average("ema", parameters, average, [&](double t) {
             return warmup == start::ramp ? std::min(decay, (1 + t) / (10 + t)) : decay;
         });
     }
     template <std::floating_point Scalar, parameter_set Result>
     static void copy(const state<Scalar>& average, Result&& out) {
-        moving::copy("ema", average, out);
+        detail::copy_average("ema", average, out);
     }
 };
 
@@ -107,14 +105,14 @@ struct power_ema {
     }
 
     template <parameter_set Parameters>
-    void update(Parameters&& parameters, state<state_scalar_t<Parameters>>& average) const {
+    void update(const Parameters& parameters, state<state_scalar_t<Parameters>>& average) const {
         const double exponent = gamma() + 1;
-        moving::update("power_ema", parameters, average,
-                       [&](double t) { return std::pow(1 - 1 / t, exponent); });
+        detail::update_average("power_ema", parameters, average,
+                               [&](double t) { return std::pow(1 - 1 / t, exponent); });
     }
     template <std::floating_point Scalar, parameter_set Result>
     static void copy(const state<Scalar>& average, Result&& out) {
-        moving::copy("power_ema", average, out);
+        detail::copy_average("power_ema", average, out);
     }
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/simd.hpp>
+
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -203,6 +205,18 @@ Scalar update_range(pack_path path, const Numbers& numbers, const gradient_terms
             return pack_vector128::update_range<Slots>(numbers, terms, theta, gradient, slots, size);
 #endif
         default: return pack_scalar::update_range<Slots>(numbers, terms, theta, gradient, slots, size);
+    }
+}
+
+/// Whether `size` numbers are all finite, by one path, which must be available.
+template <class Scalar>
+bool finite_range(pack_path path, const Scalar* x, std::size_t size) {
+    switch (path) {
+#if defined(TWEEDIE_PACK_X86)
+        case pack_path::avx512: return pack_avx512::finite_range(x, size);
+        case pack_path::avx2: return pack_avx2::finite_range(x, size);
+#endif
+        default: return pack_scalar::finite_range(x, size);
     }
 }
 

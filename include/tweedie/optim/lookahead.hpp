@@ -42,9 +42,7 @@ struct lookahead {
             detail::gathered_set<set> all(parameters);
             const bool starts = state.slow.method.empty();
             detail::prepare_state("lookahead", "lookahead", 1, all, state.slow, detail::no_extra);
-            if (starts) {
-                detail::apply_formula<1>(detail::average_numbers<scalar>{1}, all, all, state.slow);
-            }
+            if (starts) { detail::follow(1, all, state.slow); }
         }
         const step_result result = optimizer.step(parameters, gradients, state.fast);
         if (result.status == step_status::gradient_not_finite) { return result; }

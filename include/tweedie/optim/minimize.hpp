@@ -9,6 +9,13 @@
 #include <cstddef>
 #include <type_traits>
 
+namespace tweedie::detail {
+
+struct own_rate {};  ///< of the optimizer
+struct no_observer {};
+
+}  // namespace tweedie::detail
+
 namespace tweedie::optim {
 
 /// How `minimize` ended.
@@ -64,14 +71,6 @@ struct minimize_options {
     double gradient_norm = 0;  ///< ends when the norm is at most this; >= 0
 };
 
-namespace minimizing {
-
-/// The optimizer's own learning rate.
-struct keep {};
-struct nobody {};
-
-}  // namespace minimizing
-
 /// Minimises a function of one tensor with an optimizer: for people who have a function and its gradient.
 ///
 ///     const auto f = [](const std::vector<double>& x, std::vector<double>& gradient) { ...; return value; };
@@ -82,8 +81,8 @@ struct nobody {};
 /// - rate       the learning rate as a function of the step; the optimizer's own unless given.
 /// - observe    `observe(minimize_view)` before each step; may return a `verdict`.
 /// - cost       one call of f per step and one at the end; one tensor like x and the optimizer's state.
-template <class Function, tensor X, class Optimizer, class Rate = minimizing::keep,
-          class Observer = minimizing::nobody>
+template <class Function, tensor X, class Optimizer, class Rate = detail::own_rate,
+          class Observer = detail::no_observer>
     requires parameter_tensor<X> && requires(Function& f, const X& x, X& gradient) {
         { f(x, gradient) } -> std::convertible_to<double>;
     }
@@ -103,10 +102,10 @@ minimize_result minimize(Function&& f, X& x, Optimizer optimizer, const minimize
             result.status = minimize_status::non_finite;
             return result;
         }
-        if constexpr (!std::same_as<Rate, minimizing::keep>) {
+        if constexpr (!std::same_as<Rate, detail::own_rate>) {
             optimizer.learning_rate = rate(static_cast<double>(step));
         }
-        if constexpr (!std::same_as<std::remove_cvref_t<Observer>, minimizing::nobody>) {
+        if constexpr (!std::same_as<std::remove_cvref_t<Observer>, detail::no_observer>) {
             const minimize_view<X> view{step, result.value, result.gradient_norm, optimizer.learning_rate,
                                         here, gradient};
             if constexpr (std::same_as<decltype(observe(view)), verdict>) {
