@@ -21,8 +21,8 @@ using namespace tweedie;
 
 namespace {
 
-/// Runs with the levels of the case and compares where the network was asked, what it said, how many steps were
-/// accepted and rejected, and the end.
+/// Runs with the levels of the case and compares where the network was asked, what it said, how many steps
+/// were accepted and rejected, and the end.
 outcome run_adaptive(const recorded_case& r, const solver::dpm_adaptive& method) {
     const auto wrong = [](const std::string& what) {
         return judged(std::numeric_limits<double>::infinity(), what);

@@ -135,8 +135,8 @@ public:
         store(group, row(r), value);
     }
 
-    /// Registers `a` and `b` are exchanged, at no cost: `a` becomes what `b` was before this turn unless it is
-    /// also set.
+    /// Registers `a` and `b` are exchanged, at no cost: `a` becomes what `b` was before this turn unless it
+    /// is also set.
     void take(std::size_t a, std::size_t b) { takes_[taken_++ % takes_.size()] = {a, b}; }
 
     /// Asks for the inner product of two new registers, per group.
@@ -158,8 +158,8 @@ public:
         options_ = options;
     }
 
-    /// What an observer of the coming question sees, and what a run that is stopped there leaves, over the new
-    /// registers and the coming x0_hat; without this, the register asked about and its x0_hat.
+    /// What an observer of the coming question sees, and what a run that is stopped there leaves, over the
+    /// new registers and the coming x0_hat; without this, the register asked about and its x0_hat.
     void show(const level& at, const combination& x, const combination& x0_hat) {
         shows_ = true;
         shown_at_ = at;
@@ -178,8 +178,8 @@ public:
         options_ = {.scale = scale};
     }
 
-    /// The method cannot go on: a tolerance it does not reach, more steps than it may take. What it has reached
-    /// is `scale` times (new) register `r`, at level `at`.
+    /// The method cannot go on: a tolerance it does not reach, more steps than it may take. What it has
+    /// reached is `scale` times (new) register `r`, at level `at`.
     void give_up(std::size_t r, const level& at, double scale = 1.0) {
         finish(r, at, scale);
         next_ = next::give_up;
@@ -298,14 +298,14 @@ private:
 
 /// A sampler whose coefficients depend on what it sees: a plan written while it runs.
 ///
-///     void next(turn& p);                       // the next turn; register 0 holds the state at the first one
-///     std::size_t registers() const;            // how many it uses
-///     std::size_t blocks() const;               // groups per sample, one after the other in memory
-///     bool draws() const;                       // whether it may ask for noise
-///     level first() const;                      // where it starts
+///     void next(turn& p);               // the next turn; register 0 holds the state at the first one
+///     std::size_t registers() const;    // how many it uses
+///     std::size_t blocks() const;       // groups per sample, one after the other in memory
+///     bool draws() const;               // whether it may ask for noise
+///     level first() const;              // where it starts
 ///
-/// Written by the data-dependent methods of the solver room, run by `loop_stepper` and `sample` as plans are. A
-/// value without tensors: a copy goes on as the original does.
+/// Written by the data-dependent methods of the solver room, run by `loop_stepper` and `sample` as plans are.
+/// A value without tensors: a copy goes on as the original does.
 template <class Loop>
 concept loop = std::copy_constructible<Loop> && requires(Loop& l, const Loop& seen, turn& p) {
     l.next(p);

@@ -51,8 +51,8 @@ struct [[nodiscard]] likelihood_result {
     std::size_t derivatives = 0;
 };
 
-/// A Jacobian-vector product of a network: `jvp(x, level, direction, out)` writes the derivative of the network's
-/// output along `direction` at the input x, both as the network sees them.
+/// A Jacobian-vector product of a network: `jvp(x, level, direction, out)` writes the derivative of the
+/// network's output along `direction` at the input x, both as the network sees them.
 template <class Jvp, class T>
 concept network_jvp = std::same_as<Jvp, no_hook> ||
                       (tensor<T> && requires(Jvp& jvp, const T& x, const network_level& at,
@@ -94,33 +94,33 @@ struct sign_stream {
 
 }  // namespace detail
 
-/// The log-density of samples under the model's probability flow: the instantaneous change of variables along it,
-/// from data to noise.
+/// The log-density of samples under the model's probability flow: the instantaneous change of variables along
+/// it, from data to noise.
 ///
 ///     log p(x) = log p_noise(x_T) + int div(u) along the flow
 ///
-/// In the angle theta = atan(sigma / alpha) with y = x / sqrt(alpha^2 + sigma^2), where dy/dtheta = (cos(theta) y -
-/// x0_hat) / sin(theta) on every schedule and up to pure noise, by the classical Runge-Kutta method, the divergence
-/// at the same four points.
-/// Source: Chen et al. 2018, arXiv:1806.07366, theorem 1; Grathwohl et al. 2019, arXiv:1810.01367 (Hutchinson's
-/// trace); Song et al. 2021, arXiv:2011.13456, section 4.3.
+/// In the angle theta = atan(sigma / alpha) with y = x / sqrt(alpha^2 + sigma^2), where dy/dtheta =
+/// (cos(theta) y - x0_hat) / sin(theta) on every schedule and up to pure noise, by the classical Runge-Kutta
+/// method, the divergence at the same four points.
+/// Source: Chen et al. 2018, arXiv:1806.07366, theorem 1; Grathwohl et al. 2019, arXiv:1810.01367
+/// (Hutchinson's trace); Song et al. 2021, arXiv:2011.13456, section 4.3.
 ///
 ///     const auto levels = grid::log_snr(schedule, 40, {.last = grid::final_level::sigma_min});
 ///     const auto result = log_likelihood(levels, model, x, noise{.seed = 7});
 ///
-/// - `levels`  the way, noisy to clean as for sampling, walked backwards; sigma > 0 at its end. For data, that end
-///             is a small sigma: the density is that of data with so much noise.
+/// - `levels`  the way, noisy to clean as for sampling, walked backwards; sigma > 0 at its end. For data,
+///             that end is a small sigma: the density is that of data with so much noise.
 /// - `model`   a `denoiser`.
 /// - `x`       samples at the last level.
-/// - `source`  of the random directions, its `user` draws, one per probe: the same directions all the way, so that
-///             the estimate is that of one fixed flow.
+/// - `source`  of the random directions, its `user` draws, one per probe: the same directions all the way, so
+///             that the estimate is that of one fixed flow.
 /// - `jvp`     exact derivatives; without one they are central differences, two network calls each.
 /// - order     4 in the number of levels; the noisy end's law adds the error of calling it Gaussian (see
 ///             `likelihood_options`), which vanishes as sigma / alpha grows.
 /// - cost      4 network calls per step and 4 derivatives per probe (per element with `divergence::exact`); 9
 ///             tensors.
-/// - errors    `std::invalid_argument`: options out of range, levels that do not end above sigma = 0. A non-finite
-///             output ends it with `run_status::non_finite`.
+/// - errors    `std::invalid_argument`: options out of range, levels that do not end above sigma = 0. A
+///             non-finite output ends it with `run_status::non_finite`.
 template <class Model, class X, class Noise = noise, class Jvp = no_hook>
     requires is_denoiser<std::remove_cvref_t<Model>> && grouped_tensor<X> &&
              network_for<network_of<Model>, X> && noise_source<Noise, scalar_t<X>> && network_jvp<Jvp, X>

@@ -21,8 +21,8 @@ namespace tweedie {
 /// - `method`  a loop; it is copied, so it can be run again.
 /// - `run`     hooks; an observer's `steps` is 0, since nobody knows it beforehand. Where a method keeps more
 ///             than the state (Runge-Kutta pairs), an `edit` is refused.
-/// - batches   samples share the levels. An adaptive method takes the step that the worst sample allows: to have
-///             each sample independent of its neighbours, run it alone.
+/// - batches   samples share the levels. An adaptive method takes the step that the worst sample allows: to
+///             have each sample independent of its neighbours, run it alone.
 template <loop Loop, class Model, class X, class Noise = no_noise, class... Hooks>
     requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
              network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
@@ -49,8 +49,8 @@ run_result sample(const Loop& method, Model&& model, X&& x, hooks<Hooks...> run)
     return sample(method, std::forward<Model>(model), std::forward<X>(x), no_noise{}, std::move(run));
 }
 
-/// Runs a loop with dense output, and hands over the state at every level asked for: `receive(i, x)` for `levels[i]`,
-/// at no network call.
+/// Runs a loop with dense output, and hands over the state at every level asked for: `receive(i, x)` for
+/// `levels[i]`, at no network call.
 ///
 ///     sample_at(solver::runge_kutta_pair{}.loop(schedule, ends), model, x, levels,
 ///               [&](std::size_t i, const auto& at_level) { frames[i] = at_level; });

@@ -25,7 +25,8 @@ namespace tweedie {
 
 /// One run of a loop, driven from outside: what `stepper` is to a plan, with the same words.
 ///
-///     loop_stepper s(solver::dpm_adaptive{}.loop(schedule, levels), model.convention(), x, noise{.seed = 7});
+///     const auto method = solver::dpm_adaptive{}.loop(schedule, levels);
+///     loop_stepper s(method, model.convention(), x, noise{.seed = 7});
 ///     while (auto query = s.next()) { s.supply(engine.run(query->x, query->level)); }
 ///     x = s.x();
 ///
@@ -38,8 +39,8 @@ namespace tweedie {
 /// - `x`       the state at the loop's first level; a tensor or a view of one.
 /// - `noise`   source of the loop's draws; not needed where it makes none.
 /// - `column`  `data_prediction` for runs that transform x0_hat.
-/// - cost      one pass over memory per turn, one reading per measurement; `registers()` tensors, and one more
-///             where the network's input is scaled; no allocation after the first question.
+/// - cost      one pass over memory per turn, one reading per measurement; `registers()` tensors, and one
+///             more where the network's input is scaled; no allocation after the first question.
 /// - errors    `std::invalid_argument`: an empty x, blocks that do not divide a sample, a loop that draws
 ///             without a source, an output of another shape, a level that does not determine x0. A non-finite
 ///             output ends the run with `run_status::non_finite`, a method that cannot go on with `gave_up`.
@@ -119,8 +120,8 @@ public:
         accept(output);
     }
 
-    /// The state: at the end the sample; before that, what the pending query evaluates, in the network's input
-    /// scale.
+    /// The state: at the end the sample; before that, what the pending query evaluates, in the network's
+    /// input scale.
     [[nodiscard]] const T& x() const {
         return status_ == run_status::running ? question() : buffers_[where_[subject_]];
     }

@@ -12,8 +12,8 @@ enum class run_status {
     stopped,   ///< the observer asked to stop; the state is at `run_result::step`
     /// the network's output (or the state) was not finite at `run_result::step`; x then holds no use
     non_finite,
-    /// an adaptive method could not keep its tolerance, or took as many steps as it may; x is the noisy state at
-    /// the step reported
+    /// an adaptive method could not keep its tolerance, or took as many steps as it may; x is the noisy state
+    /// at the step reported
     gave_up,
 };
 

@@ -84,8 +84,8 @@ using network_of = std::remove_reference_t<decltype(std::declval<Model&>().netwo
 
 namespace detail {
 
-/// Runs a stepper to its end: `model` answers, `run` looks on, `after()` is called when an answer was used. `steps`
-/// is what observers are told.
+/// Runs a stepper to its end: `model` answers, `run` looks on, `after()` is called when an answer was used.
+/// `steps` is what observers are told.
 template <class T, class Stepper, class Model, class Hooks, class After = no_hook>
 void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
            [[maybe_unused]] const After& after = {}) {

@@ -15,10 +15,10 @@ namespace tweedie::solver {
 /// The part of a grid that an adaptive method walks at its own pace, with the two ends where half-log-SNR is
 /// infinite set apart.
 ///
-/// - `first`, `last`  ends of the grid; what lies between is not visited, except that the level before a clean
-///                    end is where the walk ends.
-/// - `from`, `to`     the walk: both at finite half-log-SNR. `from` is `first` unless that is pure noise; `to`
-///                    is `last` unless that is clean.
+/// - `first`, `last`  ends of the grid; what lies between is not visited, except that the level before a
+///                    clean end is where the walk ends.
+/// - `from`, `to`     the walk: both at finite half-log-SNR. `from` is `first` unless that is pure noise;
+///                    `to` is `last` unless that is clean.
 struct adaptive_range {
     level first;
     level last;
@@ -29,7 +29,8 @@ struct adaptive_range {
     [[nodiscard]] bool to_clean() const { return last.sigma == 0.0; }
 };
 
-/// - `pure_noise_as`  the sigma / alpha up to which the first step goes from pure noise, as in `grid::log_snr`.
+/// - `pure_noise_as`  the sigma / alpha up to which the first step goes from pure noise, as in
+///                    `grid::log_snr`.
 /// - errors           `std::invalid_argument`: levels that are no valid sequence.
 [[nodiscard]] inline adaptive_range range_of(const any_schedule& schedule, std::span<const level> levels,
                                              double pure_noise_as, const char* who) {

@@ -15,31 +15,35 @@
 
 namespace tweedie::solver {
 
-/// The reverse SDE with steps that follow the difference between Euler-Maruyama and stochastic improved Euler.
+/// The reverse SDE with steps that follow the difference between Euler-Maruyama and stochastic improved
+/// Euler.
 ///
 ///     x'  = x - h f(t) x + h g(t)^2 s(x, t) + g(t) W
 ///     x~  = x - h f(t - h) x' + h g(t - h)^2 s(x', t - h) + g(t - h) W
 ///     x'' = (x' + x~) / 2
 ///
-/// in the schedule's own time, f = alpha' / alpha, g^2 = |2 sigma sigma' - 2 f sigma^2|, the score s = (alpha x0_hat
-/// - x) / sigma^2, W the Brownian increment of the step. (The exponential integrators of the same order are no
-/// base for this: x' then lies where the network expects it, whatever the step, and the difference is blind.)
-/// error = sqrt(mean(((x' - x'') / max(atol, rtol max(|x'|, |x' before|)))^2)); accepted at 1 or less, and the run
-/// goes on from x''; then h <- min(left, safety h error^-r),
-/// at most five times as long and no shorter than a tenth.
-/// Source: Jolicoeur-Martineau et al. 2021, arXiv:2105.14080, algorithm 1. Deviations: the increment of a rejected
-/// step is not thrown away, see `brownian_pieces` (theirs draws a new one, which prefers increments that are easy to
-/// accept); the last step ends on the last level and the clean level is x = alpha x0_hat; the network's answer at s
-/// is used again after a rejection. The step is the one the worst sample of a batch allows, theirs is per sample: a
-/// sample alone takes its own.
+/// in the schedule's own time, f = alpha' / alpha, g^2 = |2 sigma sigma' - 2 f sigma^2|, the score s =
+/// (alpha x0_hat - x) / sigma^2, W the Brownian increment of the step. (Exponential integrators are no base for
+/// this: their x' lies where the network expects it, whatever the step, and the difference is blind.)
 ///
-/// - levels  from levels.front() to levels.back(). A first level at pure noise is left by one exact step of the
-///           posterior to sigma / alpha = pure_noise_as.
+///     error = sqrt(mean(((x' - x'') / max(atol, rtol max(|x'|, |x' before|)))^2))
+///
+/// A step is accepted at 1 or less, and the run goes on from x''. Then h <- safety h error^-r, at most five times
+/// as long and no shorter than a tenth.
+/// Source: Jolicoeur-Martineau et al. 2021, arXiv:2105.14080, algorithm 1. Deviations: the increment of a
+/// rejected step is not thrown away, see `brownian_pieces` (theirs draws a new one, which prefers increments
+/// that are easy to accept); the last step ends on the last level and the clean level is x = alpha x0_hat;
+/// the network's answer at s is used again after a rejection. The step is the one the worst sample of a batch
+/// allows, theirs is per sample: a sample alone takes its own.
+///
+/// - levels  from levels.front() to levels.back(). A first level at pure noise is left by one step of
+///           DDPM's posterior to sigma / alpha = pure_noise_as.
 /// - order   weak order 1 in the number of steps.
 /// - cost    2 network calls per step tried, one less where a step is tried again; 8 tensors.
 /// - random  one draw per step, one more per rejection; how, see `brownian_pieces`.
 /// - errors  `std::invalid_argument`: an option out of range. A run that cannot keep its tolerance gives up.
-/// - choose  for SDE samples of an accuracy asked for; at few calls stochastic solvers on a fixed grid are cheaper.
+/// - choose  for SDE samples of an accuracy asked for; at few calls stochastic solvers on a fixed grid are
+///           cheaper.
 struct adaptive_sde {
     double rtol = 0.01;              ///< relative tolerance; >= 0
     double atol = 0.0078;            ///< absolute tolerance, in units of x; > 0

@@ -13,17 +13,18 @@ namespace tweedie::solver {
 /// One Brownian path, looked at ahead of time by steps that may be rejected.
 ///
 /// A rejected step has seen the path's increment; drawing a fresh one for the shorter step that follows would
-/// prefer the increments that are easy to accept, and change the law. Here the shorter step gets its part of the
-/// very increment, by a Brownian bridge, and the rest is kept for later:
+/// prefer the increments that are easy to accept, and change the law. Here the shorter step gets its part of
+/// the very increment, by a Brownian bridge, and the rest is kept for later:
 ///
 ///     W(a, m) = (m - a)/(b - a) W(a, b) + sqrt((m - a)(b - m)/(b - a)) z,      W(m, b) = W(a, b) - W(a, m)
 ///
-/// A piece of the path is a few weights over numbered draws, which are made again whenever it is needed; a piece
-/// that has been cut often is written to a register. Source: the idea is that of Rackauckas and Nie 2017, Adaptive
-/// methods for stochastic differential equations via natural embeddings and rejection sampling with memory.
+/// A piece of the path is a few weights over numbered draws, which are made again whenever it is needed; a
+/// piece that has been cut often is written to a register. Source: the idea is that of Rackauckas and Nie
+/// 2017, Adaptive methods for stochastic differential equations via natural embeddings and rejection sampling
+/// with memory.
 /// - random  one draw per piece of path that was never looked at, one per bridge.
-/// - memory  `slots` registers. Of more pieces ahead than that (nested rejections over many steps), the farthest
-///           are joined: their common increment is kept, the point between them forgotten.
+/// - memory  `slots` registers. Of more pieces ahead than that (nested rejections over many steps), the
+///           farthest are joined: their common increment is kept, the point between them forgotten.
 class brownian_pieces {
 public:
     static constexpr std::size_t slots = 3;
@@ -35,8 +36,8 @@ public:
         : now_(now), first_slot_(first_slot), next_draw_(first_draw) {}
 
     /// The increment from now to `to` > now.
-    /// - `known`  set to false, and nothing usable returned, when more steps in a row were rejected than one pass
-    ///            can read draws.
+    /// - `known`  set to false, and nothing usable returned, when more steps in a row were rejected than one
+    ///            pass can read draws.
     [[nodiscard]] combination increment(turn& p, double to, bool& known) {
         known = true;
         double begin = now_;
@@ -58,8 +59,8 @@ public:
         return sum;
     }
 
-    /// The step to `to`, whose increment was asked for, is accepted: what lies behind is forgotten, and room is
-    /// made in this turn's registers where it gets narrow.
+    /// The step to `to`, whose increment was asked for, is accepted: what lies behind is forgotten, and room
+    /// is made in this turn's registers where it gets narrow.
     void pass(turn& p, double to) {
         std::size_t gone = 0;
         while (gone < count_ && pieces_[gone].end <= to) { ++gone; }

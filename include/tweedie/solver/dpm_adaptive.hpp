@@ -18,35 +18,35 @@
 
 namespace tweedie::solver {
 
-/// DPM-Solver-12 and -23: the singlestep DPM-Solver(++) of order 2 or 3 whose steps in half-log-SNR follow the
-/// difference to the order below, which costs no further call.
+/// DPM-Solver-12 and -23: the singlestep DPM-Solver(++) of order 2 or 3 whose steps in half-log-SNR follow
+/// the difference to the order below, which costs no further call.
 ///
 ///     h        = lambda_t - lambda_s,    s_i = the level at lambda_s + r_i h,    D_i = (m(s_i) - m(s)) / r_i
 ///     noise    x_t = alpha_t/alpha_s x - sigma_t (e^h - 1) m(s) - sigma_t (correction)
 ///     data     x_t = sigma_t/sigma_s x - alpha_t (e^-h - 1) m(s) + alpha_t (correction)
 ///     error    sqrt(mean(((x_low - x_high) / max(atol, rtol max(|x_low|, |x_low before|)))^2))
 ///
-/// order 2: r = 1/2, low = DDIM; order 3: r = 1/3, 2/3, low = order 2 at r = 1/3. The run goes on from x_high.
-/// Source: Lu et al. 2022, arXiv:2206.00927, section 3.4 and appendix C (noise prediction); arXiv:2211.01095
-/// (data prediction); `step_rule::pid` and `.eta` as in k-diffusion's sample_dpm_adaptive. Deviations: the last
-/// step ends on the last level exactly; after a rejection the network's answer at s is used again
-/// (`peer_formula` asks again, as both programs do, and takes Lu et al.'s step factors in single precision and
-/// without bounds, as theirs does).
+/// order 2: r = 1/2, low = DDIM; order 3: r = 1/3, 2/3, low = order 2 at r = 1/3. The run goes on from
+/// x_high. Source: Lu et al. 2022, arXiv:2206.00927, adaptive step sizes (noise prediction);
+/// arXiv:2211.01095 (data prediction); `step_rule::pid` and `.eta` as in k-diffusion's sample_dpm_adaptive.
+/// Deviations: the last step ends on the last level exactly; after a rejection the network's answer at s is
+/// used again (`peer_formula` asks again, as both programs do, and takes Lu et al.'s step factors in single
+/// precision and without bounds, as theirs does).
 ///
-/// With `.eta` > 0 every accepted step is an ancestral one (see `ancestral`): a shorter deterministic step, then
-/// fresh noise. The noise is drawn after the step was accepted, so what is rejected cannot depend on it, and the
-/// law is that of the ancestral sampler on the steps taken.
+/// With `.eta` > 0 every accepted step is an ancestral one (see `ancestral`): a shorter deterministic step,
+/// then fresh noise. The noise is drawn after the step was accepted, so what is rejected cannot depend on it,
+/// and the law is that of the ancestral sampler on the steps taken.
 ///
 /// - levels  from levels.front() to levels.back(). A first level at pure noise is left by one DDIM step to
-///           sigma / alpha = pure_noise_as; a clean last level is reached by one from the level before it (with two
-///           levels, from the end of the schedule's range).
+///           sigma / alpha = pure_noise_as; a clean last level is reached by one from the level before it
+///           (with two levels, from the end of the schedule's range).
 /// - order   `.order` in the number of steps; error proportional to the tolerance, about.
 /// - cost    `.order` network calls per step tried, one less where a step is tried again; 7 tensors.
 /// - random  with `.eta`, draw n for accepted step n.
 /// - batch   the step is the one the worst sample allows; a sample alone takes its own.
 /// - errors  `std::invalid_argument`: an option out of range. A run that cannot keep its tolerance gives up.
-/// - choose  to ask for an accuracy rather than for a number of steps; for sampling at few calls a fixed grid and
-///           `unipc` are cheaper.
+/// - choose  to ask for an accuracy rather than for a number of steps; for sampling at few calls a fixed grid
+///           and `unipc` are cheaper.
 struct dpm_adaptive {
     std::size_t order = 3;                      ///< of the solution; the error is of the order below; 2 or 3
     double rtol = 0.05;                         ///< relative tolerance; >= 0

@@ -31,7 +31,8 @@ namespace tweedie::solver {
 ///     P  = D1 / ri,   ri = r clip(s(|r1|/4), 1/4, 3/2)
 ///     eta = s(|proj(r D2 + D1/r, r D2 - D1/r)| / 2) / 2,     B = r (1 - eta) D2 - (eta / r) D1
 ///     Z  = 1 / s(z - 1/2),   z = |proj(sigma_t h (D1 - B) / (2 ri), D1)| / (sigma_t h)
-///          (with more than 20 steps Z = 1 / s((1/2 - z) c), c = s(proj(m0, (m0 - m1)/h) (2 - (kappa_t/kappa_0)^2)))
+///          (more than 20 steps: Z = 1 / s((1/2 - z) c),
+///           c = s(proj(m0, (m0 - m1) / h) (2 - (kappa_t/kappa_0)^2)))
 ///     last step: x = (1 - sqrt(kappa_t kappa_0)) x_E + (sigma_t h / 2) (m0 - r_f m1)
 ///
 /// `published`, as far as the paper's text is known to us: Bp = (m0 - m1) / h_before, Bn = (m_t - m0) / h,
@@ -39,14 +40,14 @@ namespace tweedie::solver {
 ///     P = h Bp,   eta = s(|<Bn - Bp, Bp> / |Bn - Bp|^2|),   B = h ((1 - eta) Bp + eta Bn)
 ///     Z = s(1/2 - z),   z = |<(h/2) (Bp - B/h), h Bp>| / |h Bp|^2         the last step is DDIM
 ///
-/// Source: Li, Chen and Zeng 2025, arXiv:2509.26096, and its program for EDM. Deviations: the program's sigma and
-/// time are kappa here, so that every schedule gives what its equal in EDM gives; a division by <b,b> = 0 gives 0;
-/// a step from or past pure noise, and one to the clean level, is DDIM.
+/// Source: Li, Chen and Zeng 2025, arXiv:2509.26096, and its program for EDM. Deviations: the program's sigma
+/// and time are kappa here, so that every schedule gives what its equal in EDM gives; a division by <b,b> = 0
+/// gives 0; a step from or past pure noise, and one to the clean level, is DDIM.
 ///
-/// - order   1 without `lower_order_final`: Z B does not tend to the second-order term (the program's coefficient
-///           stays near a half). The released last step shrinks the state by sqrt(kappa_t kappa_0) and raises its
-///           contrast; neither vanishes with more steps, so an error of the size of sigma / alpha at the end stays.
-///           The method's merit, where it has one, is contrast, not accuracy.
+/// - order   1 without `lower_order_final`: Z B does not tend to the second-order term (the program's
+///           coefficient stays near a half). The released last step shrinks the state by sqrt(kappa_t
+///           kappa_0) and raises its contrast; neither vanishes with more steps, so an error of the size of
+///           sigma / alpha at the end stays. The method's merit, where it has one, is contrast, not accuracy.
 /// - cost    as many network calls as steps: two before the second step, none for the last; 5 tensors; three
 ///           inner products per step.
 /// - errors  `std::invalid_argument`: blocks 0; levels that are not strictly denoising.

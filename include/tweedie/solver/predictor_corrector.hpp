@@ -14,25 +14,25 @@
 
 namespace tweedie::solver {
 
-/// Predictor-corrector sampling: Langevin steps at every level, sized by a signal-to-noise ratio, then a step of
-/// the reverse diffusion to the next level.
+/// Predictor-corrector sampling: Langevin steps at every level, sized by a signal-to-noise ratio, then a step
+/// of the reverse diffusion to the next level.
 ///
-///     corrector            x <- x + e score + sqrt(2 e) z,    e = 2 (snr |z| / |score|)^2,    score = -eps_hat / sigma
-///     reverse diffusion    y_t = y + (kappa_s^2 - kappa_t^2) score_y + sqrt(kappa_s^2 - kappa_t^2) z
-///     ancestral            the same drift, with sqrt(kappa_s^2 - kappa_t^2) kappa_t / kappa_s of noise
+///     corrector          x <- x + e score + sqrt(2 e) z,    e = 2 (snr |z| / |score|)^2
+///     reverse diffusion  y_t = y + (kappa_s^2 - kappa_t^2) score_y + sqrt(kappa_s^2 - kappa_t^2) z
+///     ancestral          the same drift, with sqrt(kappa_s^2 - kappa_t^2) kappa_t / kappa_s of noise
 ///
-/// y = x / alpha, kappa = sigma / alpha, |.| the norm of a sample. Source: Song et al. 2021, arXiv:2011.13456,
-/// appendix G (algorithms of the VE form and the Langevin correctors). Deviations: the predictors are those of VE in y on
-/// every schedule (on VP theirs differ by O(beta^2)); the norms are per sample, where their program takes the
-/// batch's mean, so a sample does not depend on its neighbours; a step to sigma = 0 is x = alpha x0_hat, without
-/// noise (their `denoise`); a score of zero is not corrected.
+/// score = -eps_hat / sigma, y = x / alpha, kappa = sigma / alpha, |.| the norm of a sample.
+/// Source: Song et al. 2021, arXiv:2011.13456, predictor-corrector samplers of the VE SDE. Deviations: the
+/// predictors are those of VE in y on every schedule (on VP theirs differ by O(beta^2)); the norms are per
+/// sample, where their program takes the batch's mean, so a sample does not depend on its neighbours; a step
+/// to sigma = 0 is x = alpha x0_hat, without noise (their `denoise`); a score of zero is not corrected.
 ///
-/// - order   weak order 1 for snr -> 0 in the predictor; the corrector's Langevin step of finite size leaves an
-///           error of the variance of order snr^2 that no number of levels removes.
+/// - order   weak order 1 for snr -> 0 in the predictor; the corrector's Langevin step of finite size leaves
+///           an error of the variance of order snr^2 that no number of levels removes.
 /// - cost    1 + corrector_steps network calls per step; 3 tensors; two inner products per corrector step.
 /// - random  one draw per corrector step, then one per predictor step that adds noise.
-/// - errors  `std::invalid_argument`: an option out of range; reverse diffusion from pure noise (alpha = 0), where
-///           its noise is infinite.
+/// - errors  `std::invalid_argument`: an option out of range; reverse diffusion from pure noise (alpha = 0),
+///           where its noise is infinite.
 /// - choose  to reproduce its pictures at hundreds of calls.
 struct predictor_corrector {
     enum class predictor {

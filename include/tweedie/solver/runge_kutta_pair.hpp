@@ -15,8 +15,8 @@
 
 namespace tweedie::solver {
 
-/// Embedded Runge-Kutta pairs for the probability-flow ODE in the angle of the noise level, with error control
-/// and dense output.
+/// Embedded Runge-Kutta pairs for the probability-flow ODE in the angle of the noise level, with error
+/// control and dense output.
 ///
 ///     theta = atan(sigma / alpha),   y = x / sqrt(alpha^2 + sigma^2) = cos(theta) x0 + sin(theta) eps
 ///     dy/dtheta = cos(theta) eps_hat - sin(theta) x0_hat = (cos(theta) y - x0_hat) / sin(theta)
@@ -24,17 +24,19 @@ namespace tweedie::solver {
 ///
 /// On every schedule the same equation, and the best scaled one: theta is finite at both ends (pi/2 is pure
 /// noise, where dy/dtheta = -x0_hat), y keeps its size, and for data at a point the solution is a sine.
-/// Sources: Bogacki and Shampine 1989, A 3(2) pair of Runge-Kutta formulas; Dormand and Prince 1980, A family of
-/// embedded Runge-Kutta formulae, with the continuous extension of Hairer, Norsett and Wanner 1993, Solving
-/// Ordinary Differential Equations I, section II.6 (cubic Hermite for Bogacki and Shampine).
+/// Sources: Bogacki and Shampine 1989, A 3(2) pair of Runge-Kutta formulas; Dormand and Prince 1980, A family
+/// of embedded Runge-Kutta formulae, with the continuous extension of Hairer, Norsett and Wanner 1993,
+/// Solving Ordinary Differential Equations I, section II.6 (cubic Hermite for Bogacki and Shampine).
 ///
-/// - levels  from levels.front() to levels.back(). A clean last level is reached from the level before it (with
-///           two levels, from the end of the schedule's range) by DDIM, with the x0_hat already at hand.
+/// - levels  from levels.front() to levels.back(). A clean last level is reached from the level before it
+///           (with two levels, from the end of the schedule's range) by DDIM, with the x0_hat already at
+///           hand.
 /// - order   3 or 5; the dense output 3 or 4.
 /// - cost    3 or 6 network calls per step tried, one more at the start; 10 tensors.
 /// - batch   the step is the one the worst sample allows; a sample alone takes its own.
 /// - errors  `std::invalid_argument`: an option out of range. A run that cannot keep its tolerance gives up.
-/// - choose  for reference solutions, and where x is wanted at many levels; at few calls fixed grids are cheaper.
+/// - choose  for reference solutions, and where x is wanted at many levels; at few calls fixed grids are
+///           cheaper.
 struct runge_kutta_pair {
     enum class pair {
         bogacki_shampine,  ///< 3(2)

@@ -12,8 +12,8 @@ namespace tweedie::solver {
 /// How an adaptive method answers the error of a step.
 enum class step_rule {
     /// accept where the error is at most 1; next step `safety E^(-1/order)` times as long (Lu et al. 2022,
-    /// arXiv:2206.00927, algorithm of DPM-Solver-12 and -23), at least a tenth and at most five times: an error
-    /// that is small by accident must not be followed by a step as long as the way
+    /// arXiv:2206.00927, algorithm of DPM-Solver-12 and -23), at least a tenth and at most five times: an
+    /// error that is small by accident must not be followed by a step as long as the way
     published,
     /// a PID controller whose factor is limited to `1 + atan(factor - 1)`, accepting where that is at least
     /// `accept_safety`; as k-diffusion does
@@ -47,8 +47,8 @@ struct step_control {
 class step_size {
 public:
     /// - `order`   of the method that moves on.
-    /// - `peer`    round the factor of `published` to single precision and let it be as large as it is, as its
-    ///             authors' program does.
+    /// - `peer`    round the factor of `published` to single precision and let it be as large as it is, as
+    ///             its authors' program does.
     step_size(const step_control& options, double h, double order, bool peer = false)
         : options_(options), h_(h), order_(order), peer_(peer) {}
 

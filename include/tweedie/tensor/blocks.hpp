@@ -19,8 +19,8 @@ namespace tweedie {
 /// A tensor that can be measured and combined group by group: what data-dependent methods need beyond
 /// `tensor`.
 ///
-/// A group is an equal part of the elements, in memory order: a sample, or a block (a channel) of each sample.
-/// Tensors of contiguous CPU memory have all of it. Any other has in its `tensor_traits`
+/// A group is an equal part of the elements, in memory order: a sample, or a block (a channel) of each
+/// sample. Tensors of contiguous CPU memory have all of it. Any other has in its `tensor_traits`
 ///
 ///     static void dot_groups(const T& x, const T& y, std::span<double> per_group);
 ///     static void scaled_error(const T& a, const T& b, const T& reference, double atol, double rtol,
@@ -116,8 +116,8 @@ void scaled_error(const T& a, const T& b, const T& reference, double atol, doubl
     }
 }
 
-/// `affine` with a matrix of its own for each group: `coefficients` holds one matrix of outputs x inputs after
-/// the other.
+/// `affine` with a matrix of its own for each group: `coefficients` holds one matrix of outputs x inputs
+/// after the other.
 template <grouped_tensor T>
 bool affine_groups(std::span<T* const> outputs, std::span<const double> coefficients,
                    std::span<const T* const> inputs, std::size_t groups) {

@@ -20,8 +20,8 @@ using vec = std::vector<double>;
 
 namespace {
 
-/// Gaussian data with a covariance that is not diagonal: variances 1.5 and 0.1 along (0.6, 0.8) and (-0.8, 0.6), and
-/// a third element of variance 0.4.
+/// Gaussian data with a covariance that is not diagonal: variances 1.5 and 0.1 along (0.6, 0.8) and (-0.8,
+/// 0.6), and a third element of variance 0.4.
 struct tilted {
     static constexpr double mean[3] = {0.5, 0.5, 0.5};
     static constexpr double variance[3] = {1.5, 0.1, 0.4};

@@ -94,8 +94,8 @@ TEST_CASE("adaptive DPM-Solver goes from pure noise to the clean level", "[solve
                 finish({.rtol = 1e-5, .atol = 1e-5, .predicts = predicts}, named.schedule, ends, start, x0);
             REQUIRE(s.result());
             CHECK(s.at() == ends.back());
-            // the step to clean is DDIM from the schedule's clean end, whose error is of order sigma there; the one
-            // out of pure noise is DDIM to sigma / alpha = 160
+            // the step to clean is DDIM from the schedule's clean end, whose error is of order sigma there;
+            // the one out of pure noise is DDIM to sigma / alpha = 160
             const level last = at(named.schedule, range.clean);
             const double bound =
                 1e-4 + 2.0 * last.sigma / last.alpha + (ends.front().alpha == 0.0 ? 5e-3 : 0.0);

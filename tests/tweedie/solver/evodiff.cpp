@@ -124,7 +124,8 @@ TEST_CASE("evodiff is a heuristic of about first order", "[solver][evodiff][orde
         CHECK(order > 0.8);
         CHECK(order < 1.3);  // no method of second order
     }
-    // the released last step shrinks the state by a factor of about sigma / alpha at the end, whatever the grid
+    // the released last step shrinks the state by a factor of about sigma / alpha at the end, whatever the
+    // grid
     const double left = median_error({}, 320);
     CHECK(left > 0.01);
     CHECK(left < 0.1);

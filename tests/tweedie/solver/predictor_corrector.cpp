@@ -20,8 +20,8 @@ using predictor = solver::predictor_corrector::predictor;
 
 namespace {
 
-/// Variance at the end of a run on Gaussian data, relative to the exact one, from many samples; and the mean's
-/// error in standard deviations.
+/// Variance at the end of a run on Gaussian data, relative to the exact one, from many samples; and the
+/// mean's error in standard deviations.
 struct moments {
     double mean = 0.0;
     double variance = 0.0;
