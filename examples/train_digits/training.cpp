@@ -16,9 +16,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <span>
 #include <stdexcept>
+#include <utility>
 #include <variant>
 
 namespace train_digits {
@@ -43,7 +45,7 @@ std::vector<named> known(int steps) {
         {"adam", 3e-3, optim::adam{.clip = clip}},
         {"adamw", 3e-3, optim::adamw{.clip = clip}},
         {"dual_adam", 3e-3, optim::dual_adam{.switch_rate = optim::switch_after(0.16, steps), .clip = clip}},
-        {"inv_adam", 1.0, optim::inv_adam{.clip = clip}},
+        {"inv_adam", 0.1, optim::inv_adam{.clip = clip}},
         {"nadam", 3e-3, optim::nadam{.clip = clip}},
         {"radam", 3e-3, optim::radam{.clip = clip}},
         {"adabelief", 3e-3, optim::adabelief{.clip = clip}},
@@ -84,31 +86,45 @@ struct batch {
 /// EDM: x = y + sigma n with ln sigma normal; the network sees c_in x and should say (y - c_skip x) / c_out, which has
 /// variance 1 at every noise level. Source: Karras et al. 2022, arXiv:2206.00364, table 1.
 template <class Scalar>
-batch<Scalar> draw(const data_set& data, int size, double dropped_labels, std::mt19937_64& engine,
-                   std::uint64_t seed, std::uint32_t step) {
+batch<Scalar> noisy(const data_set& data, const std::vector<std::size_t>& which, std::vector<int> labels,
+                    std::uint64_t seed, std::uint32_t step) {
     constexpr double mean_of_log = -0.8;
     constexpr double deviation_of_log = 1.4;
+    const auto size = static_cast<Eigen::Index>(which.size());
     Eigen::MatrixXd z(digits::pixels + 1, size);
     tweedie::noise{.seed = seed}.stream(tweedie::draw_kind::user, 1000 + step)(
         0, 0, std::span<double>(z.data(), static_cast<std::size_t>(z.size())));
     batch<Scalar> out;
+    out.labels = std::move(labels);
     out.input.resize(digits::pixels, size);
     out.target.resize(digits::pixels, size);
     out.condition.resize(size);
     const double s = data.deviation;
-    for (int i = 0; i < size; ++i) {
-        const std::size_t which = engine() % data.labels.size();
-        const bool is_dropped = static_cast<double>(engine() >> 11U) * 0x1p-53 < dropped_labels;
-        out.labels.push_back(is_dropped ? network<Scalar>::classes : data.labels[which]);
+    for (Eigen::Index i = 0; i < size; ++i) {
         const double sigma = std::exp(mean_of_log + deviation_of_log * z(digits::pixels, i));
         const double all = std::hypot(sigma, s);
-        const Eigen::VectorXd y = data.pictures.col(static_cast<Eigen::Index>(which));
+        const Eigen::VectorXd y =
+            data.pictures.col(static_cast<Eigen::Index>(which[static_cast<std::size_t>(i)]));
         const Eigen::VectorXd x = y + sigma * z.col(i).head(digits::pixels);
         out.condition(i) = std::log(sigma) / 4;
         out.input.col(i) = (x / all).template cast<Scalar>();
         out.target.col(i) = ((y - x * (s * s / (all * all))) * (all / (sigma * s))).template cast<Scalar>();
     }
     return out;
+}
+
+/// Random pictures, a part of them without their label.
+template <class Scalar>
+batch<Scalar> draw(const data_set& data, int size, double dropped_labels, std::mt19937_64& engine,
+                   std::uint64_t seed, std::uint32_t step) {
+    std::vector<std::size_t> which;
+    std::vector<int> labels;
+    for (int i = 0; i < size; ++i) {
+        which.push_back(engine() % data.labels.size());
+        const bool is_dropped = static_cast<double>(engine() >> 11U) * 0x1p-53 < dropped_labels;
+        labels.push_back(is_dropped ? network<Scalar>::classes : data.labels[which.back()]);
+    }
+    return noisy<Scalar>(data, which, std::move(labels), seed, step);
 }
 
 /// The mean square over pixels and pictures, and its gradient.
@@ -202,6 +218,23 @@ outcome train(const digits::real_digits& real, const recipe& how, const std::fun
     }
     optim::power_ema::copy(average, out.network.net.weights);
     return out;
+}
+
+double denoising_loss(const trained& of, const digits::real_digits& on) {
+    data_set data(on);
+    data.deviation = of.sigma_data;
+    std::vector<std::size_t> which(data.labels.size());
+    std::iota(which.begin(), which.end(), std::size_t{0});
+    network<float>::trace kept;
+    double sum = 0;
+    constexpr std::uint32_t rounds = 8;
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+        const auto shown = noisy<float>(data, which, data.labels, 12345, round);
+        const network<float>::matrix wrong =
+            of.net.forward(shown.input, shown.condition, shown.labels, kept) - shown.target;
+        sum += static_cast<double>(wrong.squaredNorm()) / static_cast<double>(wrong.size());
+    }
+    return sum / rounds;
 }
 
 }  // namespace train_digits

@@ -41,4 +41,7 @@ struct outcome {
 [[nodiscard]] outcome train(const digits::real_digits& real, const recipe& how,
                             const std::function<void(double)>& watch = {});
 
+/// The mean loss over all pictures of `on`, with their labels and eight fixed draws of noise each.
+[[nodiscard]] double denoising_loss(const trained& of, const digits::real_digits& on);
+
 }  // namespace train_digits
