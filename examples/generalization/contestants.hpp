@@ -36,7 +36,7 @@ inline std::vector<contestant> contestants(int steps) {
             {"adamw", optim::adamw{}, usual},
             {"radam", optim::radam{.decay = optim::decoupled(0.01)}, usual},
             {"nadam", optim::nadam{}, usual},
-            {"inv_adam", optim::inv_adam{}, {1e-3, 1e-2, 0.1, 1, 10}},
+            {"inv_adam", optim::inv_adam{}, {0.1, 1, 10, 100, 1000}},
             {"dual_adam", optim::dual_adam{.switch_rate = optim::switch_after(0.16, steps)}, usual}};
 }
 

@@ -45,7 +45,7 @@ std::vector<named> known(int steps) {
         {"adam", 3e-3, optim::adam{.clip = clip}},
         {"adamw", 3e-3, optim::adamw{.clip = clip}},
         {"dual_adam", 3e-3, optim::dual_adam{.switch_rate = optim::switch_after(0.16, steps), .clip = clip}},
-        {"inv_adam", 0.1, optim::inv_adam{.clip = clip}},
+        {"inv_adam", 30, optim::inv_adam{.clip = clip}},
         {"nadam", 3e-3, optim::nadam{.clip = clip}},
         {"radam", 3e-3, optim::radam{.clip = clip}},
         {"adabelief", 3e-3, optim::adabelief{.clip = clip}},

@@ -46,10 +46,9 @@ struct inv_adam {
         detail::require_positive("inv_adam", "cap", cap);
         return detail::elementwise_step<2>(detail::common_options("inv_adam", "adam", *this), parameters,
                                            gradients, state, [&](const tensor_record& tensor) {
-                                               const auto adam =
-                                                   detail::numbers_of_adam<scalar>(*this, tensor.step);
-                                               return detail::dual_adam_numbers<scalar>{
-                                                   adam, scalar{0}, adam.rate, static_cast<scalar>(cap)};
+                                               return detail::inv_adam_numbers<scalar>{
+                                                   detail::numbers_of_adam<scalar>(*this, tensor.step),
+                                                   static_cast<scalar>(cap)};
                                            });
     }
 };

@@ -40,6 +40,12 @@ struct dual_adam_numbers {
 };
 
 template <class S>
+struct inv_adam_numbers {
+    adam_numbers<S> adam;
+    S cap;
+};
+
+template <class S>
 struct amsgrad_numbers {
     adam_numbers<S> adam;
 };

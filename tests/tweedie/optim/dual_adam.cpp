@@ -166,6 +166,11 @@ TEST_CASE("dual_adam converges in its second phase", "[optim][dual_adam][exact]"
     CHECK(std::abs(x[1]) < 1e-30);
 }
 
+TEST_CASE("a gradient of zero moves nothing", "[optim][dual_adam][exact]") {
+    CHECK(one_step(inv_adam{}, {1.0, 2.0}, {0.0, 0.0}) == std::vector<double>{1.0, 2.0});
+    CHECK(one_step(dual_adam{}, {1.0, 2.0}, {0.0, 0.0}) == std::vector<double>{1.0, 2.0});
+}
+
 TEST_CASE("a cap tames the inverse branch where it would diverge", "[optim][dual_adam][exact]") {
     const auto end = [](const dual_adam& optimizer) {
         std::vector<double> x{1.0};
