@@ -22,8 +22,8 @@ namespace tweedie {
 
 /// Which of torch's two ways to make 16 or more floats: torch chooses by the machine it runs on.
 enum class torch_cpu_kernel {
-    avx2,  ///< x86-64 with AVX2 or AVX-512, which is nearly every machine; polynomials, the same bits everywhere
-    libm  ///< ATEN_CPU_CAPABILITY=default; the C library's logf, cosf and sinf
+    avx2,  ///< x86-64 with AVX2 or AVX-512, nearly every machine; polynomials, the same bits everywhere
+    libm,  ///< ATEN_CPU_CAPABILITY=default; the C library's logf, cosf and sinf
 };
 
 /// `torch.Generator(device="cpu")`: the numbers of torch's `randn`, `rand` and `randint`, bit for bit.
@@ -33,14 +33,14 @@ enum class torch_cpu_kernel {
 ///
 /// 16 normals or more, float or double, are made in blocks of 16 from uniforms u, i = 0 .. 7:
 ///
-///     z[i] = sqrt(-2 ln(1 - u[i])) cos(2 pi u[i + 8])       z[i + 8] = sqrt(-2 ln(1 - u[i])) sin(2 pi u[i + 8])
+///     z[i] = sqrt(-2 ln(1 - u[i])) cos(2 pi u[i + 8])     z[i + 8] = sqrt(-2 ln(1 - u[i])) sin(2 pi u[i + 8])
 ///
-/// where the last block does not fit, the last 16 elements are made again from 16 uniforms more. Fewer than 16 are
-/// made one by one in double, from two uniforms each pair, the second of a pair kept for the next call of fewer
-/// than 16.
-/// Source: the numbers of torch 1.13.1 (Debian's); Matsumoto and Nishimura 1998 for MT19937; Moshier's Cephes for
-/// the polynomials of `torch_cpu_kernel::avx2`, fused as in the x86-64 Linux builds. Newer versions take log1p(-u) for
-/// ln(1 - u) where they make fewer than 16: 3 % of such doubles differ in the last bit, floats do not.
+/// where the last block does not fit, the last 16 elements are made again from 16 uniforms more. Fewer than
+/// 16 are made one by one in double, from two uniforms each pair, the second of a pair kept for the next call
+/// of fewer than 16. Source: the numbers of torch 1.13.1 (Debian's); Matsumoto and Nishimura 1998 for
+/// MT19937; Moshier's Cephes for the polynomials of `torch_cpu_kernel::avx2`, fused as in the x86-64 Linux
+/// builds. Newer versions take log1p(-u) for ln(1 - u) where they make fewer than 16: 3 % of such doubles
+/// differ in the last bit, floats do not.
 ///
 /// | call                             | bits depend on                                                      |
 /// |----------------------------------|---------------------------------------------------------------------|
@@ -242,16 +242,16 @@ struct torch_cpu_noise_options {
 ///
 ///     torch_cpu_noise source({.seed = 42, .elements = 4 * 64 * 64});
 ///     start_from_noise(x, levels.front(), source);            // latents = torch.randn(shape, generator=g)
-///     sample(plan, model, x, source);                         // each stochastic step: torch.randn(shape, generator=g)
+///     sample(plan, model, x, source);                         // each stochastic step draws once more
 ///
 /// Draw d of kind `initial` is call number d of the generator, draw d of kind `step` is call number
-/// `initial_draws + d`; each call is for the whole batch, or for one sample, as `batch` says. A pipeline that draws
-/// no state (its latents were given) has initial_draws = 0.
-/// `Scalar` is the dtype of the tensors that torch draws, whatever the state's type here.
-/// - random  with `one_generator` a sample depends on `samples` and on its place among them, and 16 numbers are
-///           redrawn at the end of the batch: what torch does, not what `noise` promises.
-/// - cost    a draw is made when it is asked for: one pass over the batch more than `noise`, into buffers that
-///           are used again. Draws are cheap in order; going back begins again from the seed.
+/// `initial_draws + d`; each call is for the whole batch, or for one sample, as `batch` says. A pipeline that
+/// draws no state (its latents were given) has initial_draws = 0. `Scalar` is the dtype of the tensors that
+/// torch draws, whatever the state's type here.
+/// - random  with `one_generator` a sample depends on `samples` and on its place among them, and 16 numbers
+///           are redrawn at the end of the batch: what torch does, not what `noise` promises.
+/// - cost    a draw is made when it is asked for: one pass over the batch more than `noise`, into buffers
+///           that are used again. Draws are cheap in order; going back begins again from the seed.
 /// - errors  tier 1: `elements` or `samples` 0; a draw of kind `user`, which has no place in that order, or
 ///           beyond `initial_draws`; samples or elements beyond what was said.
 /// - choose  to reproduce pictures. `noise` is the better source: no sizes, no order, any machine.

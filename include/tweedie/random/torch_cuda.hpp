@@ -136,11 +136,11 @@ private:
 ///
 ///     torch_cuda_noise source{.seed = 42, .elements = 4 * 64 * 64, .grid = torch_cuda_device::rtx_4090};
 ///
-/// Draws and batches are those of `torch_cpu_noise`: `initial_draws` calls for the state, then one per step, each for
-/// the whole batch or, with `seed_per_sample`, for each sample with a generator of its own, of seed + b. A device gives
-/// other numbers than another from the element on that its launch has no thread of its own for.
-/// Source: Salmon et al. 2011 for Philox4x32-10; cuRAND's documentation and torch's issues 143086, 158398, 194676 and
-/// 196613 for the layout.
+/// Draws and batches are those of `torch_cpu_noise`: `initial_draws` calls for the state, then one per step,
+/// each for the whole batch or, with `seed_per_sample`, for each sample with a generator of its own, of seed
+/// + b. A device gives other numbers than another from the element on that its launch has no thread of its
+/// own for. Source: Salmon et al. 2011 for Philox4x32-10; cuRAND's documentation and torch's issues 143086,
+/// 158398, 194676 and 196613 for the layout.
 ///
 /// | claim                                       | how it was checked                                     |
 /// |---------------------------------------------|--------------------------------------------------------|
@@ -152,8 +152,8 @@ private:
 ///
 /// Unlike `torch_cpu_noise` it has no state: any draw in any order, from any thread.
 /// - cost    about 20 times `noise`: meant for pictures that have to be matched.
-/// - errors  tier 1: `elements` or `samples` 0; a draw of kind `user`, or beyond `initial_draws`; more than 2^29
-///           numbers in a draw, which torch launches in parts; samples or elements beyond what was said.
+/// - errors  tier 1: `elements` or `samples` 0; a draw of kind `user`, or beyond `initial_draws`; more than
+///           2^29 numbers in a draw, which torch launches in parts; samples or elements beyond what was said.
 struct torch_cuda_noise {
     std::uint64_t seed = 0;
     std::size_t elements = 0;       ///< per sample; > 0

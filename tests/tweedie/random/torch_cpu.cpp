@@ -45,8 +45,8 @@ Number from_bits(const std::string& hex) {
     return std::bit_cast<Number>(static_cast<word>(std::stoull(hex, nullptr, 16)));
 }
 
-/// Whether torch's double normals are expected to the bit: the library that made the recorded ones, on a machine where
-/// it takes the same functions. Elsewhere they are near.
+/// Whether torch's double normals are expected to the bit: the library that made the recorded ones, on a
+/// machine where it takes the same functions. Elsewhere they are near.
 bool libm_as_recorded() {
 #if defined(__GLIBC__) && defined(__x86_64__)
     return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");

@@ -15,7 +15,8 @@ using namespace tweedie;
 
 namespace {
 
-// Published numbers are printed to four decimals; half of the last, and what the device's functions differ by.
+// Published numbers are printed to four decimals; half of the last, and what the device's functions differ
+// by.
 constexpr double printed = 5e-5 + 1e-6;
 
 float number(const torch_cuda_noise& source, std::size_t element, draw_kind kind = draw_kind::initial,
