@@ -11,6 +11,7 @@
 #include <sstream>
 #include <utility>
 
+#include "loops.hpp"
 #include "measure.hpp"
 #include "table.hpp"
 
@@ -142,6 +143,39 @@ void stochastic(std::string& page, const std::vector<row>& rows, const std::vect
     page += errors;
 }
 
+/// The loops: their own table, since they choose their calls. Only named where the errors are not measured.
+void loops(std::string& page, const std::vector<problem>& problems, effort work, std::ostream& progress) {
+    page += "\n## Steps chosen by what is seen\n";
+    std::vector<std::string> head = {"solver"};
+    for (std::size_t k = 0; k < problems.size(); ++k) {
+        const std::string letter(1, static_cast<char>('A' + k));
+        head.push_back(letter + ", calls");
+        head.push_back(letter + ", error");
+    }
+    head_of(page, head);
+    for (const loop_row& r : loop_rows()) {
+        progress << r.name << ": loop\n";
+        std::vector<std::string> cells = {r.name};
+        for (const problem& p : problems) {
+            const loop_end end = work == effort::orders ? loop_end{} : r.run(p);
+            cells.push_back(work == effort::orders ? unmeasured : text_of("%.1f", end.calls));
+            cells.push_back(work == effort::orders ? unmeasured : error_text(end.error));
+        }
+        line_of(page, cells);
+    }
+    head_of(page, {"solver", "calls", "mean", "variance"});
+    for (const stochastic_loop_row& r : stochastic_loop_rows()) {
+        progress << r.name << ": loop\n";
+        const loop_moments found = work == effort::orders ? loop_moments{} : r.run();
+        std::vector<std::string> cells = {r.name};
+        for (const std::string& cell :
+             {text_of("%.1f", found.calls), error_text(found.mean), error_text(found.variance)}) {
+            cells.push_back(work == effort::orders ? unmeasured : cell);
+        }
+        line_of(page, cells);
+    }
+}
+
 std::vector<std::string> split(const std::string& text, char at) {
     std::vector<std::string> parts;
     std::istringstream in(text);
@@ -204,6 +238,7 @@ std::string make_page(const std::vector<problem>& problems, effort work, std::os
         if (!fixed.empty()) { deterministic(page, fixed, on, problems, work, progress); }
         if (!random.empty()) { stochastic(page, random, on, progress); }
     }
+    loops(page, problems, work, progress);
     return page;
 }
 
