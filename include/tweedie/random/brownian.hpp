@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/rounded_product.hpp>
 #include <tweedie/random/noise.hpp>
 #include <tweedie/random/normal.hpp>
 #include <tweedie/random/philox.hpp>
@@ -27,19 +28,6 @@ struct weighted_normal {
     std::uint32_t word = 0;
     double weight = 0.0;
 };
-
-/// The product as IEEE rounds it: not fused into the sum that follows.
-inline double rounded_product(double a, double b) {
-    double product = a * b;
-#if defined(__GNUC__) && defined(__x86_64__)
-    asm("" : "+x"(product));
-#elif defined(__GNUC__) && defined(__aarch64__)
-    asm("" : "+w"(product));
-#elif defined(__GNUC__)
-    asm("" : "+m"(product));
-#endif
-    return product;
-}
 
 /// A Brownian path at some times, as weights over the normals of its tree.
 ///
@@ -192,8 +180,8 @@ private:
 /// are of one path: increments of parts add up to that of the whole, to rounding, so that a run on another
 /// grid meets the same path. Exact at every double, not to a tolerance.
 /// Source: the tree of Jelincic, Foster and Kidger 2024, arXiv:2405.06464, and of k-diffusion's sampler,
-/// without their tolerance: the tree is cut exactly at the time, and large times have their own pieces, octave
-/// by octave, so that a wide range of times costs no depth.
+/// without their tolerance: the tree is cut exactly at the time, and large times have their own pieces,
+/// octave by octave, so that a wide range of times costs no depth.
 ///
 /// - seed, sample  as in `noise`, whose numbers are other ones.
 /// - cost          a node per bit of the mantissa of each end, 52 at most, and per octave between (below
