@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace tweedie::detail {
@@ -19,6 +21,11 @@ struct gradient_terms {
     S scale;
     S limit;
     S decay;
+
+    /// Nothing is done.
+    [[nodiscard]] bool is_plain() const {
+        return scale == S{1} && limit == std::numeric_limits<S>::infinity() && decay == S{0};
+    }
 };
 
 /// Bias corrections and the epsilon convention are in `rate`, `scale`, `inside` and `outside`.
