@@ -202,7 +202,7 @@ private:
 /// `numpy.random.Generator(PCG64(seed))`, which is `numpy.random.default_rng(seed)`, or of `numpy_philox`.
 ///
 ///     numpy_generator rng(numpy_pcg64(0));
-///     rng.standard_normal(x);                            // np.random.default_rng(0).standard_normal(x.size())
+///     rng.standard_normal(x);                   // np.random.default_rng(0).standard_normal(x.size())
 ///
 /// Normals by the ziggurat of 256 strips, 1.02 words each.
 /// Source: Marsaglia and Tsang 2000, The ziggurat method; NumPy 1.24.2 (Debian's), whose strips were measured

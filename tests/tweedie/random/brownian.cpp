@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <span>
@@ -201,6 +202,20 @@ TEST_CASE("A path does not depend on how it is asked for", "[random][brownian][e
     for (std::size_t i = 0; i < whole.size(); ++i) {
         REQUIRE_THAT(static_cast<double>(whole[i]), WithinAbs(same[i], 2e-6));
     }
+}
+
+TEST_CASE("A path has the same bits on every machine, with every compiler and flag",
+          "[random][brownian][reference]") {
+    const auto checksum = [](const auto& numbers) {  // FNV-1a by bytes
+        std::uint64_t hash = 0xcbf29ce484222325;
+        std::vector<unsigned char> bytes(numbers.size() * sizeof(numbers[0]));
+        std::memcpy(bytes.data(), numbers.data(), bytes.size());
+        for (const unsigned char byte : bytes) { hash = (hash ^ byte) * 0x100000001b3; }
+        return hash;
+    };
+    const brownian_stream stream = brownian_path{.seed = 7, .sample = 9}.increment(0.3, 7.7);
+    CHECK(checksum(drawn<float>(stream, 10'003)) == 0xa675bfa037401586);
+    CHECK(checksum(drawn<double>(stream, 10'003)) == 0x6ad59184ce56fef1);
 }
 
 TEST_CASE("Euler-Maruyama and Milstein meet their strong orders on one path of many grids",
