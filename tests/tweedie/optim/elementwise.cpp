@@ -84,6 +84,32 @@ TEST_CASE("a list of tensors is stepped as each of them alone", "[optim][parity]
     }
 }
 
+TEST_CASE("tensors of a list count their steps on their own", "[optim][parity]") {
+    std::vector<std::vector<double>> x{numbers<double>(5, 1), numbers<double>(9, 2), numbers<double>(4, 3)};
+    const std::vector<std::vector<double>> g{numbers<double>(5, 4), numbers<double>(9, 5),
+                                             numbers<double>(4, 6)};
+    const optim::dual_adam optimizer{.learning_rate = 0.1, .switch_rate = 0.2};
+    optim::state<double> state;
+    REQUIRE(optimizer.step(x, g, state));
+    state.tensors[1].step =
+        3;  // as if it had rested, or joined: one is in the first phase, one in the second
+    auto alone = x;
+    REQUIRE(optimizer.step(x, g, state));
+    REQUIRE(optimizer.step(x, g, state));
+    for (std::size_t i = 0; i < 3; ++i) {
+        optim::state<double> own;
+        auto fresh = std::vector<std::vector<double>>{numbers<double>(5, 1), numbers<double>(9, 2),
+                                                      numbers<double>(4, 3)}[i];
+        REQUIRE(optimizer.step(fresh, g[i], own));
+        own.tensors[0].step = i == 1 ? 3 : 1;
+        REQUIRE(fresh == alone[i]);
+        REQUIRE(optimizer.step(fresh, g[i], own));
+        REQUIRE(optimizer.step(fresh, g[i], own));
+        CHECK(fresh == x[i]);
+        CHECK(own.tensors[0].step == state.tensors[i].step);
+    }
+}
+
 TEST_CASE("tensors of several types are one list when tied", "[optim][parity]") {
     Eigen::MatrixXf w = Eigen::MatrixXf::Random(5, 7);
     Eigen::VectorXf b = Eigen::VectorXf::Random(5);
