@@ -71,15 +71,18 @@ set(
     include/tweedie/plan/analyze.hpp
     include/tweedie/plan/exponential.hpp
     include/tweedie/plan/fold.hpp
+    include/tweedie/plan/layout.hpp
     include/tweedie/plan/linear_form.hpp
     include/tweedie/plan/loop.hpp
     include/tweedie/plan/plan.hpp
     include/tweedie/plan/text.hpp
     include/tweedie/plan/writer.hpp
+    include/tweedie/random/brownian.hpp
     include/tweedie/random/noise.hpp
     include/tweedie/random/normal.hpp
     include/tweedie/random/philox.hpp
     include/tweedie/random/torch_cpu.hpp
+    include/tweedie/random/torch_cuda.hpp
     include/tweedie/run/batch.hpp
     include/tweedie/run/likelihood.hpp
     include/tweedie/run/loop.hpp
