@@ -6,6 +6,7 @@
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/host.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -43,16 +44,34 @@ struct is_element_range<std::vector<Element, Allocator>> : std::true_type {};
 template <class T>
 concept viewable = tensor_view<T> && !is_element_range<T>::value && contiguous_tensor<owned_t<T>>;
 
+template <class T>
+concept copied_tensor =
+    tensor<T> && !contiguous_tensor<T> &&
+    requires(T& out, const T& x, std::span<scalar_t<T>> to, std::span<const scalar_t<T>> from) {
+        tensor_traits<T>::read(x, to);
+        tensor_traits<T>::write(out, from);
+    };
+
+/// What is worked on in memory of its own.
+template <class T>
+concept loaded_tensor = viewable<T> || copied_tensor<T>;
+
 }  // namespace detail
 
 namespace optim {
 
 /// Something whose elements an optimizer can read (and, of parameters, write): a tensor of contiguous CPU memory, a
 /// `std::span` of `float`, `double`, `bfloat16` or `float16`, a `std::vector` of the 16-bit types, or a view that its
-/// backend can load and store (`Eigen::Map`, `Eigen::Ref`, blocks, xtensor views).
+/// backend can load and store (`Eigen::Map`, `Eigen::Ref`, blocks, xtensor views). Any other tensor is one if its
+/// `tensor_traits` has two more functions, which copy its elements, sample after sample, to and from CPU memory:
+///
+///     static void read(const T& x, std::span<scalar> to);
+///     static void write(T& x, std::span<const scalar> from);
+///
+/// Views and such tensors are copied once a step, there and back; the others are worked on where they are.
 template <class T>
 concept parameter_tensor =
-    contiguous_tensor<T> || tweedie::detail::is_element_range<T>::value || tweedie::detail::viewable<T>;
+    contiguous_tensor<T> || tweedie::detail::is_element_range<T>::value || tweedie::detail::loaded_tensor<T>;
 
 }  // namespace optim
 
@@ -69,7 +88,7 @@ template <class T>
 struct element_of<T> {
     using type = std::remove_const_t<std::remove_reference_t<decltype(std::declval<T&>()[0])>>;
 };
-template <viewable T>
+template <loaded_tensor T>
 struct element_of<T> {
     using type = scalar_t<T>;
 };
@@ -163,7 +182,7 @@ public:
             [[maybe_unused]] std::size_t next = 0;
             each([&](auto& item) {
                 using item_type = std::remove_cvref_t<decltype(item)>;
-                if constexpr (viewable<item_type>) { store(item, ranges_[next]); }
+                if constexpr (loaded_tensor<item_type>) { store(item, ranges_[next]); }
                 ++next;
             });
         }
@@ -202,6 +221,10 @@ private:
                     tensor_traits<type>::batch(item)};
         } else if constexpr (is_element_range<type>::value) {
             return {item.data(), item.size(), 1};
+        } else if constexpr (copied_tensor<type>) {
+            auto& copy = loaded_.emplace_back(tensor_traits<type>::size(item));
+            tensor_traits<type>::read(item, std::span<scalar_t<type>>(copy));
+            return {copy.data(), copy.size(), tensor_traits<type>::batch(item)};
         } else {
             using owned = owned_t<type>;
             owned copy = tensor_traits<type>::like(item);
@@ -216,11 +239,14 @@ private:
     template <class Item>
     void store(Item& item, const element_range<element>& from) {
         using type = std::remove_const_t<Item>;
-        using owned = owned_t<type>;
-        owned copy = tensor_traits<type>::like(item);
-        auto* to = tensor_traits<owned>::data(copy);
-        for (std::size_t i = 0; i < from.size; ++i) { to[i] = from.data[i]; }
-        tensor_traits<type>::store(item, copy);
+        if constexpr (copied_tensor<type>) {
+            tensor_traits<type>::write(item, std::span<const scalar_t<type>>(from.data, from.size));
+        } else {
+            using owned = owned_t<type>;
+            owned copy = tensor_traits<type>::like(item);
+            std::copy_n(from.data, from.size, tensor_traits<owned>::data(copy));
+            tensor_traits<type>::store(item, copy);
+        }
     }
 
     Set& set_;

@@ -9,6 +9,7 @@
 #include <tweedie/tensor/eigen.hpp>
 
 #include <Eigen/Core>
+#include <support/archetypes.hpp>
 #include <support/catch.hpp>
 #include <support/normals.hpp>
 
@@ -24,6 +25,41 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+namespace {
+
+/// Elements wherever they are, and the two functions that optimizers need of such tensors.
+class remote : public archetypes::opaque<double> {
+public:
+    using opaque::opaque;
+};
+
+}  // namespace
+
+template <>
+struct tweedie::tensor_traits<remote> {
+    using base = tensor_traits<archetypes::opaque<double>>;
+    using scalar = double;
+    using owned = remote;
+    static remote like(const remote& x) { return remote(x.samples(), x.size()); }
+    static std::size_t size(const remote& x) { return x.size(); }
+    static std::size_t batch(const remote& x) { return x.samples(); }
+    static bool same_shape(const remote& a, const remote& b) { return base::same_shape(a, b); }
+    static bool affine(std::span<remote* const>, std::span<const double>, std::span<const remote* const>) {
+        return false;
+    }
+    template <class Stream>
+    static void normal(remote& out, const Stream& stream) {
+        base::normal(out, stream);
+    }
+    static bool assign(remote& out, const remote& x) { return base::assign(out, x); }
+    static void read(const remote& x, std::span<double> to) {
+        for (std::size_t i = 0; i < to.size(); ++i) { to[i] = x.at(i); }
+    }
+    static void write(remote& x, std::span<const double> from) {
+        for (std::size_t i = 0; i < from.size(); ++i) { x.at(i) = from[i]; }
+    }
+};
 
 namespace {
 
@@ -147,6 +183,25 @@ TEST_CASE("a view is read once and written once", "[optim][parity]") {
     optim::state<double> s;
     REQUIRE(adam{}.step(std::span<double>(x), std::span<const double>(gx), s));
     CHECK(x[0] < 1.0);
+}
+
+TEST_CASE("a tensor that is elsewhere is copied there and back", "[optim][archetype]") {
+    static_assert(optim::parameter_set<remote>);
+    static_assert(optim::parameter_set<archetypes::contiguous<float>>);
+    static_assert(!optim::parameter_set<archetypes::opaque<double>>);
+    static_assert(!optim::parameter_set<std::vector<int>>);
+    remote x(2, 6);
+    remote g(2, 6);
+    auto y = numbers<double>(6, 1);
+    const auto h = numbers<double>(6, 2);
+    tensor_traits<remote>::write(x, y);
+    tensor_traits<remote>::write(g, h);
+    optim::state<double> a;
+    optim::state<double> b;
+    REQUIRE(adam{}.step(x, g, a));
+    REQUIRE(adam{}.step(y, h, b));
+    CHECK(a == b);
+    for (std::size_t i = 0; i < 6; ++i) { CHECK(x.at(i) == y[i]); }
 }
 
 TEST_CASE("16-bit parameters are rounded to nearest after a step in float", "[optim][half]") {
