@@ -42,14 +42,15 @@ inline void heun_step(plan_writer& p, plan_variable& x, plan_variable& half, con
 /// and alpha_t x0_hat(x_s) when sigma_t = 0. alpha = 1 is Heun's method, 1/2 the midpoint, 2/3 Ralston's; s
 /// is raised by the churn first. Source: Karras et al. 2022, arXiv:2206.00364, algorithms 1 and 2, alpha from
 /// their appendix D (algorithm 3). Deviation: none on the EDM schedule; on others their equation 1 in the
-/// schedule's time.
+/// schedule's time. Without churn, levels that rise in noise invert a sample to its noise.
 /// - order   2 in the schedule's time, 1 on a step to sigma = 0; weak order 2 with churn, whose noise is
 ///           exact.
 /// - cost    2 network calls per step, 1 on a step to sigma = 0; 2 live tensors (`half` accumulates `x_s + (t
 ///           - s) u / 2`).
 /// - random  none without churn, one draw per churned step with it.
 /// - errors  `std::invalid_argument`: alpha outside (0, 1]; churn out of range; levels that are not strictly
-///           denoising; a schedule whose rates are infinite at a level.
+///           denoising, nor (without churn) strictly rising in noise; a schedule whose rates are infinite at
+///           a level.
 /// - choose  at 20 to 50 network calls on EDM levels; below that multistep methods are far better for the
 ///           same cost.
 struct heun {
@@ -59,7 +60,7 @@ struct heun {
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(alpha > 0.0 && alpha <= 1.0)) { throw std::invalid_argument("heun: alpha must lie in (0, 1]"); }
         require_churn(churn, "heun");
-        require_levels(levels, "heun");
+        require_levels(levels, "heun", churn.s_churn == 0.0 ? walk::either : walk::denoising);
         plan_writer p(describe_options(), levels);
         plan_variable x = p.state();
         plan_variable half = p.variable("half");

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/solver/ddim.hpp>
+#include <tweedie/solver/euler.hpp>
+#include <tweedie/solver/heun.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -52,6 +54,28 @@ TEST_CASE("ddim inversion is of first order on Gaussian data", "[solver][ddim][i
             return std::abs(end - exact(0.9, v, up.front(), up.back()));
         };
         CHECK_THAT(std::log2(error(320) / error(640)), WithinAbs(1.0, 0.1));
+    }
+}
+
+TEST_CASE("euler inverts with first order and heun with second", "[solver][euler][heun][inversion][order]") {
+    constexpr double v = 0.3;
+    const auto gaussian = [](double x, const level& l) {
+        return l.alpha * v * x / (l.alpha * l.alpha * v + l.sigma * l.sigma);
+    };
+    for (const named_schedule& s : all_schedules()) {
+        if (s.name.starts_with("discrete")) { continue; }  // a time with kinks
+        INFO(s.name);
+        const auto order = [&](const auto& method) {
+            const auto error = [&](int steps) {
+                const levels_t up = rising(s.schedule, steps, 3.0, 0.1);
+                const double end = run_on_double(method.plan(s.schedule, up), s.schedule, 0.9, gaussian);
+                return std::abs(end - exact(0.9, v, up.front(), up.back()));
+            };
+            return std::log2(error(320) / error(640));
+        };
+        CHECK_THAT(order(solver::euler{}), WithinAbs(1.0, 0.1));
+        CHECK_THAT(order(solver::heun{}), WithinAbs(2.0, 0.1));
+        CHECK_THAT(order(solver::heun{.alpha = 2.0 / 3.0}), WithinAbs(2.0, 0.1));
     }
 }
 
