@@ -56,14 +56,16 @@ public:
 
     /// Constant inside each window, zero between and outside them.
     [[nodiscard]] static tau_profile windows(std::vector<tau_window> windows) {
-        std::sort(windows.begin(), windows.end(),
-                  [](const tau_window& a, const tau_window& b) { return a.sigma_max > b.sigma_max; });
-        for (std::size_t i = 0; i < windows.size(); ++i) {
-            require(windows[i].tau);
-            if (!(windows[i].sigma_max > windows[i].sigma_min && windows[i].sigma_min >= 0.0)) {
+        for (const tau_window& w : windows) {
+            require(w.tau);
+            if (!(w.sigma_max > w.sigma_min && w.sigma_min >= 0.0)) {
                 throw std::invalid_argument("tau_profile: a window needs sigma_max > sigma_min >= 0");
             }
-            if (i > 0 && !(windows[i - 1].sigma_min >= windows[i].sigma_max)) {
+        }
+        std::sort(windows.begin(), windows.end(),
+                  [](const tau_window& a, const tau_window& b) { return a.sigma_max > b.sigma_max; });
+        for (std::size_t i = 1; i < windows.size(); ++i) {
+            if (!(windows[i - 1].sigma_min >= windows[i].sigma_max)) {
                 throw std::invalid_argument("tau_profile: windows must not overlap");
             }
         }

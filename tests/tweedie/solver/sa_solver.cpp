@@ -278,6 +278,9 @@ TEST_CASE("sa_solver and its profile refuse options that make no sense", "[solve
         CHECK_THROWS_WITH(tau_profile::windows({{high, low, 1.0}}),
                           "tau_profile: a window needs sigma_max > sigma_min >= 0");
     }
+    // before they are sorted, which NaN would upset
+    CHECK_THROWS_WITH(tau_profile::windows({{3.0, 2.0, 1.0}, {nan, 0.5, 1.0}, {1.0, 0.5, 1.0}}),
+                      "tau_profile: a window needs sigma_max > sigma_min >= 0");
     CHECK_THROWS_WITH(tau_profile::windows({{3.0, 1.0, 1.0}, {2.0, 0.5, 1.0}}),
                       "tau_profile: windows must not overlap");
 }
