@@ -137,7 +137,13 @@ public:
 
     /// Registers `a` and `b` are exchanged, at no cost: `a` becomes what `b` was before this turn unless it
     /// is also set.
-    void take(std::size_t a, std::size_t b) { takes_[taken_++ % takes_.size()] = {a, b}; }
+    void take(std::size_t a, std::size_t b) {
+        if (!(a < combination::registers && b < combination::registers)) {
+            throw std::invalid_argument("loop: no such register");
+        }
+        if (taken_ == takes_.size()) { throw std::invalid_argument("loop: too many exchanges in one turn"); }
+        takes_[taken_++] = {a, b};
+    }
 
     /// Asks for the inner product of two new registers, per group.
     /// - returns  its number among this turn's measurements.

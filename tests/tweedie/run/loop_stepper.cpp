@@ -102,6 +102,17 @@ std::vector<std::size_t> allocations_per_call(const Loop& method, const predicti
 
 }  // namespace
 
+TEST_CASE("a turn refuses registers it does not have and more exchanges than it holds",
+          "[run][loop][errors]") {
+    turn p;
+    p.begin(false);
+    CHECK_THROWS_WITH(p.take(0, combination::registers), "loop: no such register");
+    CHECK_THROWS_WITH(p.set(combination::registers, p(0)), "loop: no such register");
+    for (std::size_t r = 0; r < combination::registers; ++r) { p.take(r, 0); }
+    CHECK_THROWS_WITH(p.take(0, 1), "loop: too many exchanges in one turn");
+    CHECK(p.takes().size() == combination::registers);
+}
+
 TEST_CASE("a loop runs as the plan of the same equations, whatever the network returns",
           "[run][loop][identity]") {
     const gaussian_law law;
