@@ -111,6 +111,9 @@ public:
     /// = cos^2((u + s) / (1 + s) pi / 2)`, s = 0.008: Nichol and Dhariwal 2021, arXiv:2102.09672, equation 17
     /// and the clipping below it. diffusers calls it squaredcos_cap_v2.
     [[nodiscard]] static discrete cosine(int levels = 1000, double max_beta = 0.999) {
+        if (!(max_beta > 0.0 && max_beta < 1.0)) {
+            throw std::invalid_argument("schedule::discrete: max_beta must lie in (0, 1)");
+        }
         constexpr double offset = 0.008;
         constexpr double frequency = 1.57079632679489661923 / (1.0 + offset);
         std::vector<double> betas(checked(levels));
@@ -307,6 +310,7 @@ public:
     }
 
     [[nodiscard]] time_range range() const { return {static_cast<double>(alpha_.size() - 1), 0.0}; }
+
     /// Number of training levels, N.
     [[nodiscard]] int levels() const { return static_cast<int>(alpha_.size()); }
 

@@ -155,8 +155,10 @@ TEST_CASE("discrete refuses tables that do not add noise", "[schedule][discrete]
     CHECK_THROWS_WITH(discrete::linear(10, not_a_number), betas);
     CHECK_THROWS_WITH(discrete::scaled_linear(10, -0.1), betas);
     CHECK_THROWS_WITH(discrete::scaled_linear(10, 0.1, not_a_number), betas);
-    CHECK_THROWS_WITH(discrete::cosine(10, not_a_number), betas);
-    CHECK_THROWS_WITH(discrete::cosine(10, 0.0), betas);
+    const std::string most = "schedule::discrete: max_beta must lie in (0, 1)";
+    for (const double bad : {not_a_number, 0.0, 1.0, -0.5}) {
+        CHECK_THROWS_WITH(discrete::cosine(10, bad), most);
+    }
     const char* products = "schedule::discrete: alphas_bar must lie in (0, 1); the last may be 0";
     for (const double bad : {1.0, 0.0, -0.1, not_a_number}) {
         CHECK_THROWS_WITH(discrete::from_alphas_bar(values{0.9, bad, 0.1}), products);
