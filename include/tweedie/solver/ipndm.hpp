@@ -47,8 +47,8 @@ namespace tweedie::solver {
 ///           `start::single_step`, 2 with `start::multistep` (the first steps are lower orders).
 /// - cost    1 network call per step, `order` live tensors; `start::single_step` costs 1 call more for
 ///           order 3 and 4 for order 4.
-/// - errors  `std::invalid_argument`: order 0 or above 4; levels that are neither strictly denoising nor
-///           strictly rising in noise (inversion).
+/// - errors  `std::invalid_argument`: order 0 or above 4; `peer_formula` with variable steps; levels that are
+///           neither strictly denoising nor strictly rising in noise (inversion).
 /// - choose  constant weights, order 4, on `grid::karras` at 5 to 10 calls without guidance: formally of
 ///           second order and yet hard to beat there without preparation.
 struct ipndm {
@@ -57,10 +57,13 @@ struct ipndm {
     std::size_t order = 4;                           ///< past noise predictions used; 1 to 4
     steps variant = steps::constant;                 ///< weights of equal steps, or of the levels as they are
     solver::start start = solver::start::multistep;  ///< before the history is full; variable steps only
-    bool peer_formula = false;  ///< the published first step from pure noise, which loses x0_hat
+    bool peer_formula = false;  ///< the published first step from pure noise, of constant steps only
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(order >= 1 && order <= 4)) { throw std::invalid_argument("ipndm: order must lie in [1, 4]"); }
+        if (peer_formula && variant == steps::variable) {
+            throw std::invalid_argument("ipndm: peer_formula exists for constant steps only");
+        }
         require_levels(levels, "ipndm", walk::either);
         if (peer_formula && levels[0].alpha == 0.0) { return published(levels); }
         return multistep_in_noise(

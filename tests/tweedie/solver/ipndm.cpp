@@ -121,13 +121,17 @@ TEST_CASE("ipndm costs one call a step and as many tensors as its order", "[solv
     }
 }
 
-TEST_CASE("ipndm refuses orders outside 1 to 4", "[solver][ipndm][errors]") {
+TEST_CASE("ipndm refuses orders outside 1 to 4, and a published formula that does not exist",
+          "[solver][ipndm][errors]") {
     const schedule::edm edm;
     const levels_t good = grid::karras(edm, 4);
     for (const std::size_t order : {std::size_t{0}, std::size_t{5}, static_cast<std::size_t>(-1)}) {
         CHECK(refusal([&] { static_cast<void>(solver::ipndm{.order = order}.plan(edm, good)); }) ==
               "ipndm: order must lie in [1, 4]");
     }
+    const solver::ipndm none{.variant = solver::ipndm::steps::variable, .peer_formula = true};
+    CHECK(refusal([&] { static_cast<void>(none.plan(edm, good)); }) ==
+          "ipndm: peer_formula exists for constant steps only");
     CHECK(refusal([&] { static_cast<void>(solver::ipndm{}.plan(edm, {})); }) ==
           "ipndm: need at least two levels, where to start and where to end");
 }
