@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/number.hpp>
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/plan/exponential.hpp>
 #include <tweedie/plan/linear_form.hpp>
@@ -11,8 +12,9 @@
 #include <tweedie/solver/renoise.hpp>
 #include <tweedie/solver/single_step.hpp>
 
+#include <cmath>
 #include <cstddef>
-#include <limits>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -36,8 +38,8 @@ enum class inner_nodes {
 ///
 /// and order 2 makes 2, ..., 2, 1, 1 (even) or 2, ..., 2, 1 (odd), with `lower_order_final`; without it steps
 /// of full order, and one or two of order 2 (one of order 1) for what is left. The last call of a run to
-/// sigma = 0 makes a step of its own. Source: Lu et al. 2022, arXiv:2206.00927, algorithms 1 and 2 and
-/// section 3.4 (DPM-Solver-fast); the sequence of order 2 as diffusers has it. `variant = taylor` and `inner
+/// sigma = 0 makes a step of its own. Source: Lu et al. 2022, arXiv:2206.00927, algorithms 1 and 2,
+/// and their DPM-Solver-fast; the sequence of order 2 as diffusers has it. `variant = taylor` and `inner
 /// = midpoint` are the other forms of the authors' code and of diffusers.
 ///
 /// The published variants: `singlestep_fixed` is `lower_order_final = false` with a number of calls divisible
@@ -56,8 +58,8 @@ enum class inner_nodes {
 ///           as dpm_fast does: one draw per step, none on the last. Mean and variance converge with the
 ///           order.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that
-///           do not fit the levels or lie outside [1, 3]; eta or s_noise negative or not finite; eta > 0 with
-///           `inner_nodes::levels`; levels that are neither strictly denoising nor
+///           do not fit the levels or lie outside [1, 3]; eta or s_noise negative or not finite; eta > 0, r1
+///           or r2 with `inner_nodes::levels`; levels that are not strictly denoising, nor (with eta = 0)
 ///           strictly rising in noise (inversion).
 /// - choose  where a step must not look back: under edits of the state and strong guidance that make the
 ///           history stale. At equal calls `dpm_solver` and `unipc` are more accurate.
@@ -69,8 +71,8 @@ struct dpm_solver_singlestep {
     inner_nodes nodes = inner_nodes::levels;    ///< where the inner nodes lie
     std::vector<std::size_t> orders = {};   ///< order of each step; empty: as above (`own`: all of `order`)
     difference inner = difference::taylor;  ///< how the middle stage of order 3 weights the difference
-    double r1 = 0.0;                        ///< `own`: first inner node; 0: 1/2 (order 2), 1/3 (order 3)
-    double r2 = 0.0;                        ///< `own`: second inner node; 0: 2/3
+    std::optional<double> r1 = {};          ///< `own`: first inner node, (0, 1]; default: 1/2, order 3: 1/3
+    std::optional<double> r2 = {};          ///< `own`: second inner node, (0, 1]; default: 2/3
     double eta = 0.0;                       ///< `own`: share of the ancestral step's noise, >= 0; 0: the ODE
     double s_noise = 1.0;                   ///< `own`: factor of that noise, >= 0
 
@@ -94,16 +96,7 @@ struct dpm_solver_singlestep {
     }
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
-        require_order(order);
-        if (!(eta >= 0.0 && eta <= std::numeric_limits<double>::max())) {
-            throw std::invalid_argument("dpm_solver_singlestep: eta must be finite and not negative");
-        }
-        if (!(s_noise >= 0.0 && s_noise <= std::numeric_limits<double>::max())) {
-            throw std::invalid_argument("dpm_solver_singlestep: s_noise must be finite and not negative");
-        }
-        if (eta > 0.0 && nodes == inner_nodes::levels) {
-            throw std::invalid_argument("dpm_solver_singlestep: eta needs inner_nodes::own");
-        }
+        require_options();
         require_levels(levels, "dpm_solver_singlestep", eta == 0.0 ? walk::either : walk::denoising);
         const std::vector<std::size_t> steps = orders_on(levels);
         plan_writer p(describe(), levels);
@@ -130,6 +123,25 @@ struct dpm_solver_singlestep {
     }
 
 private:
+    void require_options() const {
+        require_order(order);
+        if (!(eta >= 0.0 && std::isfinite(eta))) {
+            throw std::invalid_argument("dpm_solver_singlestep: eta must be finite and not negative");
+        }
+        if (!(s_noise >= 0.0 && std::isfinite(s_noise))) {
+            throw std::invalid_argument("dpm_solver_singlestep: s_noise must be finite and not negative");
+        }
+        if (r1 && !(*r1 > 0.0 && *r1 <= 1.0)) {
+            throw std::invalid_argument("dpm_solver_singlestep: r1 must lie in (0, 1]");
+        }
+        if (r2 && !(*r2 > 0.0 && *r2 <= 1.0)) {
+            throw std::invalid_argument("dpm_solver_singlestep: r2 must lie in (0, 1]");
+        }
+        if (nodes == inner_nodes::levels && (eta > 0.0 || r1 || r2)) {
+            throw std::invalid_argument("dpm_solver_singlestep: eta, r1 and r2 need inner_nodes::own");
+        }
+    }
+
     static void require_order(std::size_t order) {
         if (!(order >= 1 && order <= 3)) {
             throw std::invalid_argument("dpm_solver_singlestep: order must lie in [1, 3]");
@@ -180,6 +192,10 @@ private:
         if (inner == difference::midpoint) { text += ", inner midpoint"; }
         if (!lower_order_final) { text += ", full order to the end"; }
         if (nodes == inner_nodes::own) { text += ", own nodes"; }
+        if (r1) { text += ", r1=" + detail::shortest(*r1); }
+        if (r2) { text += ", r2=" + detail::shortest(*r2); }
+        if (eta != 0.0) { text += ", eta=" + detail::shortest(eta); }
+        if (eta != 0.0 && s_noise != 1.0) { text += ", s_noise=" + detail::shortest(s_noise); }
         for (std::size_t k = 0; k < orders.size(); ++k) {
             text += (k == 0 ? ", orders " : " ") + std::to_string(orders[k]);
         }

@@ -147,8 +147,8 @@ private:
         std::string text = "res(order=" + std::to_string(order);
         text += single ? ", single step" : ", multistep";
         text += predicts == form::data ? ", data" : ", noise";
-        if (single) { text += ", c2 = " + detail::shortest(c2); }
-        if (single && order == 3) { text += ", c3 = " + detail::shortest(c3); }
+        if (single) { text += ", c2=" + detail::shortest(c2); }
+        if (single && order == 3) { text += ", c3=" + detail::shortest(c3); }
         if (!single && !lower_order_final) { text += ", full order to the end"; }
         if (euler_at_final) { text += ", euler at final"; }
         if (!single && start == solver::start::single_step) { text += ", single-step start"; }

@@ -12,6 +12,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -26,8 +27,8 @@ struct single_step_options {
     form predicts = form::data;                 ///< which prediction is interpolated
     difference variant = difference::midpoint;  ///< how the last stage weights the differences
     difference inner = difference::taylor;      ///< how the middle stage of order 3 does
-    double r1 = 0.0;  ///< first inner node, as a share of h; 0: 1/2 (order 2), 1/3 (order 3)
-    double r2 = 0.0;  ///< second inner node; 0: 2/3, the only place where order 3 is of order 3
+    std::optional<double> r1 = {};  ///< first inner node, a share of h in (0, 1]; default: 1/2, order 3: 1/3
+    std::optional<double> r2 = {};  ///< second; default: 2/3, the only place where order 3 is of order 3
 };
 
 /// One exponential single step from s to t through the levels `inner`: of order 2 through one, of order 3
@@ -96,8 +97,8 @@ struct single_step_options {
     }
     const double h = log_snr_step(s, t);
     const bool third = options.order == 3;
-    const double r1 = options.r1 == 0.0 ? (third ? 1.0 / 3.0 : 0.5) : options.r1;
-    const double r2 = options.r2 == 0.0 ? 2.0 / 3.0 : options.r2;
+    const double r1 = options.r1.value_or(third ? 1.0 / 3.0 : 0.5);
+    const double r2 = options.r2.value_or(2.0 / 3.0);
     if (!(r1 > 0.0 && r1 <= 1.0)) { throw std::invalid_argument("single_step: r1 must lie in (0, 1]"); }
     if (!(r2 > 0.0 && r2 <= 1.0)) { throw std::invalid_argument("single_step: r2 must lie in (0, 1]"); }
     if (third && r1 == r2) { throw std::invalid_argument("single_step: r1 and r2 must differ"); }

@@ -200,11 +200,14 @@ TEST_CASE("dpm_solver_singlestep refuses what it cannot do", "[solver][dpm_solve
     CHECK(message({.orders = {4}}) == who + "order must lie in [1, 3]");
     CHECK(message({.nodes = inner_nodes::own, .orders = {3, 1}}) ==
           who + "orders must be as many as the steps of the levels");
-    CHECK(message({.eta = 0.5}) == who + "eta needs inner_nodes::own");
+    CHECK(message({.r1 = 0.4}) == who + "eta, r1 and r2 need inner_nodes::own");
+    CHECK(message({.nodes = inner_nodes::own, .r1 = 0.0}) == who + "r1 must lie in (0, 1]");
+    CHECK(message({.nodes = inner_nodes::own, .r2 = 0.0}) == who + "r2 must lie in (0, 1]");
+    CHECK(message({.eta = 0.5}) == who + "eta, r1 and r2 need inner_nodes::own");
     for (const double bad : {not_a_number, -1.0, infinity}) {
         CHECK(message({.nodes = inner_nodes::own, .eta = bad}) ==
               who + "eta must be finite and not negative");
         CHECK(message({.s_noise = bad}) == who + "s_noise must be finite and not negative");
-        CHECK(message({.nodes = inner_nodes::own, .r1 = bad}) == "single_step: r1 must lie in (0, 1]");
+        CHECK(message({.nodes = inner_nodes::own, .r1 = bad}) == who + "r1 must lie in (0, 1]");
     }
 }
