@@ -29,7 +29,7 @@ std::vector<row> ancestral_rows() {
     const s::churn churn{.s_churn = 10.0};
     const row in_time{.weak_order = 1.0, .native = true};
     using g = s::flow_sde::coefficient;
-    constexpr auto native = s::flow_sde::form::euler_maruyama;
+    constexpr auto native = s::flow_sde::scheme::euler_maruyama;
     return {
         row_of("ddpm fixed_small", s::ddpm{}, first),
         row_of("ddpm fixed_large", s::ddpm{.variant = s::ddpm::variance::fixed_large}, first),

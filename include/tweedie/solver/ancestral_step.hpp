@@ -52,13 +52,13 @@ inline void require_ancestral(double eta, double s_noise, downstep variant, cons
     }
     if (!(eta >= 0.0)) { throw std::invalid_argument(who + ": eta must be >= 0"); }
     if (!(s_noise >= 0.0 && std::isfinite(s_noise))) {
-        throw std::invalid_argument(who + ": s_noise must be >= 0 and finite");
+        throw std::invalid_argument(who + ": s_noise must be finite and not negative");
     }
 }
 
 /// The options in words, for the name of a plan.
 [[nodiscard]] inline std::string describe_ancestral(double eta, double s_noise, downstep variant) {
-    std::string text = "eta=" + (std::isinf(eta) ? std::string("inf") : detail::shortest(eta));
+    std::string text = "eta=" + detail::shortest(eta);
     if (s_noise != 1.0) { text += ", s_noise=" + detail::shortest(s_noise); }
     if (variant == downstep::flow) { text += ", flow"; }
     return text;

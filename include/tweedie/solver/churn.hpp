@@ -38,7 +38,7 @@ inline void require_churn(const churn& c, const std::string& who) {
     if (!(c.s_tmin >= 0.0)) { throw std::invalid_argument(who + ": churn.s_tmin must be >= 0"); }
     if (!(c.s_tmax >= c.s_tmin)) { throw std::invalid_argument(who + ": churn.s_tmax must be >= s_tmin"); }
     if (!(c.s_noise >= 0.0 && std::isfinite(c.s_noise))) {
-        throw std::invalid_argument(who + ": churn.s_noise must be >= 0 and finite");
+        throw std::invalid_argument(who + ": churn.s_noise must be finite and not negative");
     }
 }
 

@@ -49,13 +49,13 @@ struct consistency {
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
         if (!(kappa_min >= 0.0 && std::isfinite(kappa_min))) {
-            throw std::invalid_argument("consistency: kappa_min must be >= 0 and finite");
+            throw std::invalid_argument("consistency: kappa_min must be finite and not negative");
         }
         if (!(sigma_data >= 0.0 && std::isfinite(sigma_data))) {
-            throw std::invalid_argument("consistency: sigma_data must be >= 0 and finite");
+            throw std::invalid_argument("consistency: sigma_data must be finite and not negative");
         }
         if (!(s_noise >= 0.0 && std::isfinite(s_noise))) {
-            throw std::invalid_argument("consistency: s_noise must be >= 0 and finite");
+            throw std::invalid_argument("consistency: s_noise must be finite and not negative");
         }
         require_levels(levels, "consistency");
         plan_writer p(describe(), levels);

@@ -122,7 +122,7 @@ private:
         }
         for (const double v : numbers) {
             if (given && !(v >= 0.0 && std::isfinite(v))) {
-                throw std::invalid_argument("ddpm: variances must be >= 0 and finite");
+                throw std::invalid_argument("ddpm: variances must be finite and not negative");
             }
             if (!std::isfinite(v)) { throw std::invalid_argument("ddpm: fractions must be finite"); }
         }

@@ -46,18 +46,18 @@ namespace tweedie::solver {
 /// - order   weak order 1 in the schedule's time.
 /// - cost    1 network call per step; 1 live tensor; 2 reads and 1 write.
 /// - random  one draw per step with g > 0, none on a step to sigma = 0.
-/// - errors  `std::invalid_argument`: an unknown coefficient or form; scale negative or not finite; not one
+/// - errors  `std::invalid_argument`: an unknown coefficient or scheme; scale negative or not finite; not one
 ///           value finite and >= 0 per step; levels that are not strictly denoising; a schedule whose rates
 ///           are infinite at a level (euler_maruyama).
 /// - choose  to explore around a flow model's samples (reinforcement learning, restoration): `exponential`.
 ///           Measured per call, `heun` with churn and `dpmpp_2s_ancestral` are more accurate.
 struct flow_sde {
     enum class coefficient { constant, sigma, forward, flow_grpo, given };
-    enum class form { euler_maruyama, exponential };
+    enum class scheme { euler_maruyama, exponential };
 
     coefficient g = coefficient::forward;  ///< how g depends on the level
     double scale = 1.0;                    ///< factor on g; >= 0; Flow-GRPO uses 0.7
-    form variant = form::exponential;      ///< how a step is taken
+    scheme variant = scheme::exponential;  ///< how a step is taken
     std::vector<double> values = {};       ///< `given`: g of each step, in units of x / sqrt(time)
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
@@ -72,7 +72,7 @@ struct flow_sde {
                 continue;
             }
             const double dt = t.t - s.t;
-            if (variant == form::euler_maruyama) {
+            if (variant == scheme::euler_maruyama) {
                 const double noise = diffusion(schedule, s, t, i) * std::sqrt(std::abs(dt));
                 const double stretch = schedule.sigma_rate(s.t) / s.sigma;
                 const double pull = noise * noise / (2.0 * s.sigma * s.sigma);  // g^2 |dt| / (2 sigma^2)
@@ -84,8 +84,8 @@ struct flow_sde {
             } else {
                 const double tau = stochasticity(schedule, s, t, i);
                 const exponential_node node{s.half_log_snr(), p.data_prediction(x, s)};
-                x = exponential_step(x, s, t, std::span(&node, 1), solver::form::data, tau);
-                const double drawn = exponential_noise(s, t, solver::form::data, tau);
+                x = exponential_step(x, s, t, std::span(&node, 1), form::data, tau);
+                const double drawn = exponential_noise(s, t, form::data, tau);
                 if (drawn > 0.0) { x = x + drawn * p.noise(); }
             }
         }
@@ -123,9 +123,9 @@ private:
 
     void require_options(std::span<const level> levels) const {
         if (!(scale >= 0.0 && std::isfinite(scale))) {
-            throw std::invalid_argument("flow_sde: scale must be >= 0 and finite");
+            throw std::invalid_argument("flow_sde: scale must be finite and not negative");
         }
-        if (variant != form::euler_maruyama && variant != form::exponential) {
+        if (variant != scheme::euler_maruyama && variant != scheme::exponential) {
             throw std::invalid_argument("flow_sde: variant must be euler_maruyama or exponential");
         }
         switch (g) {
@@ -143,7 +143,7 @@ private:
         }
         for (const double v : values) {
             if (!(v >= 0.0 && std::isfinite(v))) {
-                throw std::invalid_argument("flow_sde: values must be >= 0 and finite");
+                throw std::invalid_argument("flow_sde: values must be finite and not negative");
             }
         }
     }
@@ -152,7 +152,7 @@ private:
         static constexpr const char* names[] = {"constant", "sigma", "forward", "flow_grpo", "given"};
         std::string text = std::string("flow_sde(") + names[static_cast<std::size_t>(g)];
         if (g != coefficient::given) { text += " " + detail::shortest(scale); }
-        return text + (variant == form::exponential ? ", exponential)" : ")");
+        return text + (variant == scheme::exponential ? ", exponential)" : ")");
     }
 };
 

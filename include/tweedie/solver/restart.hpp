@@ -37,7 +37,7 @@ struct restart_interval {
 ///
 /// kappa = sigma / alpha; the inner levels lie on Karras' rho = 7 curve in kappa. The noise contracts the
 /// error made so far, the deterministic way down makes little new. The levels of the plan are the denoising
-/// grid; its calls go up and down. Source: Xu et al. 2023, arXiv:2306.14878, algorithm 1 with the
+/// grid; its calls go up and down. Source: Xu et al. 2023, arXiv:2306.14878, with the
 /// second-order solver. Deviation: none on the EDM schedule; on others in x / alpha, and Heun's steps are in
 /// the schedule's own time.
 /// - order   weak order 2 in the schedule's time where `steps` grows with the grid (0 does), because the
@@ -146,7 +146,7 @@ private:
             }
         }
         if (!(s_noise >= 0.0 && std::isfinite(s_noise))) {
-            throw std::invalid_argument("restart: s_noise must be >= 0 and finite");
+            throw std::invalid_argument("restart: s_noise must be finite and not negative");
         }
     }
 
@@ -154,7 +154,8 @@ private:
         std::string text = "restart(";
         for (const restart_interval& i : intervals) {
             text += detail::shortest(i.s_tmin) + " to " + detail::shortest(i.s_tmax) + " x" +
-                    std::to_string(i.times) + ", ";
+                    std::to_string(i.times) +
+                    (i.steps > 0 ? " in " + std::to_string(i.steps) + " steps, " : ", ");
         }
         return text + "s_noise=" + detail::shortest(s_noise) + ")";
     }

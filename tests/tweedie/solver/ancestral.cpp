@@ -178,11 +178,11 @@ TEST_CASE("ancestral options out of range are refused", "[solver][ancestral][err
         CHECK(refused(solver::dpm2_ancestral{.eta = bad}) == "dpm2_ancestral: eta must be >= 0");
         CHECK(refused(solver::dpmpp_2s_ancestral{.eta = bad}) == "dpmpp_2s_ancestral: eta must be >= 0");
         CHECK(refused(solver::euler_ancestral{.s_noise = bad}) ==
-              "euler_ancestral: s_noise must be >= 0 and finite");
+              "euler_ancestral: s_noise must be finite and not negative");
         CHECK(refused(solver::dpm2_ancestral{.s_noise = bad}) ==
-              "dpm2_ancestral: s_noise must be >= 0 and finite");
+              "dpm2_ancestral: s_noise must be finite and not negative");
         CHECK(refused(solver::dpmpp_2s_ancestral{.s_noise = bad}) ==
-              "dpmpp_2s_ancestral: s_noise must be >= 0 and finite");
+              "dpmpp_2s_ancestral: s_noise must be finite and not negative");
     }
     for (const double bad : {-0.1, 1.1, infinity, not_a_number}) {
         CHECK(refused(solver::euler_ancestral{.eta = bad, .variant = downstep::flow}) ==

@@ -164,12 +164,12 @@ TEST_CASE("churn out of range is refused", "[solver][churn][errors]") {
         CHECK(refused(solver::heun{.churn = {.s_tmin = bad}}) == "heun: churn.s_tmin must be >= 0");
         CHECK(refused(solver::heun{.churn = {.s_tmax = bad}}) == "heun: churn.s_tmax must be >= s_tmin");
         CHECK(refused(solver::heun{.churn = {.s_noise = bad}}) ==
-              "heun: churn.s_noise must be >= 0 and finite");
+              "heun: churn.s_noise must be finite and not negative");
     }
     CHECK(refused(solver::heun{.churn = {.s_tmin = 2.0, .s_tmax = 1.0}}) ==
           "heun: churn.s_tmax must be >= s_tmin");
     CHECK(refused(solver::euler{.churn = {.s_noise = infinity}}) ==
-          "euler: churn.s_noise must be >= 0 and finite");
+          "euler: churn.s_noise must be finite and not negative");
     for (const double bad : {0.0, -0.5, 1.0000001, not_a_number}) {
         CHECK(refused(solver::heun{.alpha = bad}) == "heun: alpha must lie in (0, 1]");
     }

@@ -179,10 +179,11 @@ TEST_CASE("consistency and lcm refuse options out of range", "[solver][consisten
     };
     for (const double bad : {not_a_number, -1.0, infinity}) {
         CHECK(says(solver::consistency{.kappa_min = bad}) ==
-              "consistency: kappa_min must be >= 0 and finite");
+              "consistency: kappa_min must be finite and not negative");
         CHECK(says(solver::consistency{.sigma_data = bad}) ==
-              "consistency: sigma_data must be >= 0 and finite");
-        CHECK(says(solver::consistency{.s_noise = bad}) == "consistency: s_noise must be >= 0 and finite");
+              "consistency: sigma_data must be finite and not negative");
+        CHECK(says(solver::consistency{.s_noise = bad}) ==
+              "consistency: s_noise must be finite and not negative");
         CHECK(says(solver::lcm{.timestep_scaling = bad}) ==
               "lcm: timestep_scaling must be positive and finite");
         CHECK(says(solver::lcm{.sigma_data = bad}) == "lcm: sigma_data must be positive and finite");

@@ -171,7 +171,7 @@ TEST_CASE("ddpm refuses variances it cannot use", "[solver][ddpm][errors]") {
         std::vector<double> numbers = ten;
         numbers[3] = bad;
         CHECK(refused(solver::ddpm{.variant = kind::learned, .variances = numbers}) ==
-              "ddpm: variances must be >= 0 and finite");
+              "ddpm: variances must be finite and not negative");
         if (bad < 0.0) { continue; }
         CHECK(refused(solver::ddpm{.variant = kind::learned_range, .fractions = numbers}) ==
               "ddpm: fractions must be finite");

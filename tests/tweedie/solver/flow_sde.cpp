@@ -15,7 +15,7 @@ namespace {
 
 using solver::flow_sde;
 using coefficient = flow_sde::coefficient;
-using form = flow_sde::form;
+using form = flow_sde::scheme;
 
 constexpr double same = 1e-13;  // the same coefficients by another formula
 
@@ -200,9 +200,9 @@ TEST_CASE("flow_sde costs one call and one draw per step", "[solver][flow_sde][c
 
 TEST_CASE("flow_sde refuses options out of range", "[solver][flow_sde][errors]") {
     for (const double bad : {-1.0, not_a_number, infinity}) {
-        CHECK(refused(flow_sde{.scale = bad}) == "flow_sde: scale must be >= 0 and finite");
+        CHECK(refused(flow_sde{.scale = bad}) == "flow_sde: scale must be finite and not negative");
         CHECK(refused(flow_sde{.g = coefficient::given, .values = std::vector<double>(10, bad)}) ==
-              "flow_sde: values must be >= 0 and finite");
+              "flow_sde: values must be finite and not negative");
     }
     CHECK(refused(flow_sde{.g = coefficient::given}) == "flow_sde: values must hold one number per step");
     CHECK(refused(flow_sde{.g = static_cast<coefficient>(9)}) ==

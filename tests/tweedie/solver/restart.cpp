@@ -142,7 +142,7 @@ TEST_CASE("restart refuses intervals that are none", "[solver][restart][errors]"
         CHECK(refused(with(low, high)) == "restart: an interval needs 0 < s_tmin < s_tmax < infinity");
     }
     for (const double bad : {-1.0, not_a_number, infinity}) {
-        CHECK(refused(restart{.s_noise = bad}) == "restart: s_noise must be >= 0 and finite");
+        CHECK(refused(restart{.s_noise = bad}) == "restart: s_noise must be finite and not negative");
     }
     const schedule::vp_linear vp;
     CHECK(refusal([&] { static_cast<void>(with(1.0, 1e6).plan(vp, grid::karras(vp, 10))); }) ==
