@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What does an optimizer's step cost beside a loop that only reads and writes the same arrays, and what does it cost
-// for many small tensors? Gradients are taken as checked (`on_non_finite::report`) but in the rows that say so.
+// What does an optimizer's step cost beside a loop that only reads and writes the same arrays, and what does
+// it cost for many small tensors? Gradients are taken as checked (`on_non_finite::report`) but in the rows
+// that say so.
 
 #include <tweedie/optim/adam.hpp>
 #include <tweedie/optim/dual_adam.hpp>

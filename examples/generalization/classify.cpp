@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Digits by a perceptron that could learn them by heart: 200 to learn from, 400 to choose the learning rate by, the
-// other 1197 to test.
+// Digits by a perceptron that could learn them by heart: 200 to learn from, 400 to choose the learning rate
+// by, the other 1197 to test.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>

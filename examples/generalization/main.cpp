@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Does DualAdam generalise better? Its paper's claim, measured at our scale: leaving a sharp minimum, digit
-// classification, a denoiser; same budget for every optimizer, several seeds, mean and spread. Also the prediction that
-// k-Diff learns. `generalization --quick` runs everything with a hundredth of the work.
+// classification, a denoiser; same budget for every optimizer, several seeds, mean and spread. Also the
+// prediction that k-Diff learns. `generalization --quick` runs everything with a hundredth of the work.
 #include <cstdio>
 #include <exception>
 #include <string_view>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Trains a denoiser of handwritten digits in plain C++, in about a minute on one core, and samples from it: a loss
-// curve, a picture of every digit, and the weights that `digits --model mlp` takes.
+// Trains a denoiser of handwritten digits in plain C++, in about a minute on one core, and samples from it: a
+// loss curve, a picture of every digit, and the weights that `digits --model mlp` takes.
 #include <algorithm>
 #include <array>
 #include <charconv>

@@ -9,8 +9,8 @@
 
 namespace train_digits {
 
-/// A class-conditional network for small pictures: a perceptron with two residual blocks, written out forwards and
-/// backwards.
+/// A class-conditional network for small pictures: a perceptron with two residual blocks, written out
+/// forwards and backwards.
 ///
 ///     e   = W_noise f(c) + W_class[label] + b_e              f: cosines and sines of the noise condition c
 ///     h_0 = W_in x + b_in

@@ -83,8 +83,8 @@ struct batch {
     std::vector<int> labels;
 };
 
-/// EDM: x = y + sigma n with ln sigma normal; the network sees c_in x and should say (y - c_skip x) / c_out, which has
-/// variance 1 at every noise level. Source: Karras et al. 2022, arXiv:2206.00364, table 1.
+/// EDM: x = y + sigma n with ln sigma normal; the network sees c_in x and should say (y - c_skip x) / c_out,
+/// which has variance 1 at every noise level. Source: Karras et al. 2022, arXiv:2206.00364, table 1.
 template <class Scalar>
 batch<Scalar> noisy(const data_set& data, const std::vector<std::size_t>& which, std::vector<int> labels,
                     std::uint64_t seed, std::uint32_t step) {

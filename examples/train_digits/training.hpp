@@ -26,8 +26,8 @@ struct recipe {
     std::uint64_t seed = 7;
 };
 
-/// The largest gradient element's distance from a central difference, relative to the largest gradient element, for a
-/// small batch in double.
+/// The largest gradient element's distance from a central difference, relative to the largest gradient
+/// element, for a small batch in double.
 [[nodiscard]] double gradient_error(const digits::real_digits& real, std::uint64_t seed);
 
 struct outcome {

@@ -7,7 +7,8 @@
 
 namespace tweedie::optim {
 
-/// AdaBelief: Adam that divides by how far gradients are from their mean, so that it takes large steps where they agree.
+/// AdaBelief: Adam that divides by how far gradients are from their mean, so that it takes large steps where
+/// they agree.
 ///
 ///     s = beta2 s + (1 - beta2)(g - m)^2 + eps,   theta = theta - learning_rate m_hat / (sqrt(s_hat) + eps)
 ///

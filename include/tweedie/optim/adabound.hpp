@@ -10,10 +10,11 @@ namespace tweedie::optim {
 /// AdaBound: Adam whose rate per element is bounded ever tighter around that of gradient descent.
 ///
 ///     rate  = learning_rate sqrt(1 - beta2^t) / (1 - beta1^t) / (sqrt(v) + eps)
-///     theta = theta - clip(rate, final_rate (1 - 1 / (convergence t + 1)), final_rate (1 + 1 / (convergence t))) m
+///     theta = theta - clip(rate, final_rate (1 - 1 / (c t + 1)), final_rate (1 + 1 / (c t))) m
+///     c     = convergence
 ///
-/// Source: Luo et al. 2019, arXiv:1902.09843, Algorithm 2. Deviation: bounds and bias corrections as in the authors'
-/// code, whose `final_lr` they scale with a schedule: scale `final_rate` along.
+/// Source: Luo et al. 2019, arXiv:1902.09843, Algorithm 2. Deviation: bounds and bias corrections as in the
+/// authors' code, whose `final_lr` they scale with a schedule: scale `final_rate` along.
 /// - cost    as `adam`.
 struct adabound {
     double learning_rate = 1e-3;  ///< >= 0

@@ -14,14 +14,15 @@ namespace tweedie::optim {
 
 /// Adafactor: the second moment of a matrix from its row and column means alone, so that the state is tiny.
 ///
-///     R = b R + (1 - b) mean over columns of (G^2 + eps1),   C likewise over rows,   b = 1 - t^-decay_exponent
+///     R = b R + (1 - b) mean over columns of (G^2 + eps1),   C likewise over rows
+///     b = 1 - t^-decay_exponent
 ///     U = G / sqrt(R C / mean(R)),   U = U / max(1, RMS(U) / threshold)
 ///     theta = theta - max(eps2, RMS(theta)) rho U,   rho = min(learning_rate, 1 / sqrt(t))
 ///
-/// A tensor is the matrix of its `batch` samples (Eigen: the columns; xtensor: the first extent); one sample, a vector
-/// or a span, keeps the second moment of each element.
-/// Source: Shazeer and Stern 2018, arXiv:1804.04235, Algorithms 4 and 5. Deviation: means instead of sums of rows and
-/// columns, which is the same. No momentum.
+/// A tensor is the matrix of its `batch` samples (Eigen: the columns; xtensor: the first extent); one sample,
+/// a vector or a span, keeps the second moment of each element.
+/// Source: Shazeer and Stern 2018, arXiv:1804.04235, Algorithms 4 and 5. Deviation: means instead of sums of
+/// rows and columns, which is the same. No momentum.
 /// - cost    three passes; rows + columns numbers per matrix.
 struct adafactor {
     double learning_rate = 1e-2;  ///< the largest relative step; >= 0

@@ -93,9 +93,10 @@ namespace optim {
 ///     theta = theta - learning_rate m_hat / (sqrt(v_hat) + eps)
 ///
 /// Source: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1. Deviation: none.
-/// - cost    one pass: four arrays read, three written; state of two numbers per element; no allocation after the
-///           first step (up to 128 tensors).
-/// - errors  options, lists and states that do not fit throw `std::invalid_argument`, "adam: rule"; NaN is a status.
+/// - cost    one pass: four arrays read, three written; state of two numbers per element; no allocation after
+///           the first step (up to 128 tensors).
+/// - errors  options, lists and states that do not fit throw `std::invalid_argument`, "adam: rule"; NaN is a
+///           status.
 /// - choose  `adamw` when there is weight decay.
 struct adam {
     double learning_rate = 1e-3;  ///< >= 0
@@ -119,8 +120,8 @@ struct adam {
 ///
 ///     theta = (1 - learning_rate decay) theta - learning_rate m_hat / (sqrt(v_hat) + eps)
 ///
-/// Source: Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2. Deviation: the decay is multiplied by the learning
-/// rate, as in torch, and not by its schedule alone. State is that of `adam`.
+/// Source: Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2. Deviation: the decay is multiplied by
+/// the learning rate, as in torch, and not by its schedule alone. State is that of `adam`.
 /// - cost, errors  as `adam`.
 struct adamw {
     double learning_rate = 1e-3;  ///< >= 0

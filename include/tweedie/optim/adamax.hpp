@@ -12,7 +12,8 @@ namespace tweedie::optim {
 ///
 ///     u = max(beta2 u, |g| + eps),   theta = theta - learning_rate m_hat / u
 ///
-/// Source: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 2. Deviation: eps, as in torch, where the paper has none.
+/// Source: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 2. Deviation: eps, as in torch, where the paper has
+/// none.
 /// - cost    as `adam`, without its root.
 struct adamax {
     double learning_rate = 2e-3;  ///< >= 0

@@ -12,10 +12,11 @@ namespace tweedie::optim {
 ///
 ///     d = g - g_before (0 at first),   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) d
 ///     n = beta3 n + (1 - beta3)(g + beta2 d)^2
-///     theta = (theta - learning_rate (m_hat + beta2 v_hat) / (sqrt(n_hat) + eps)) / (1 + learning_rate decay)
+///     theta = (theta - rate (m_hat + beta2 v_hat) / (sqrt(n_hat) + eps)) / (1 + rate decay)
+///     rate  = learning_rate
 ///
-/// Source: Xie et al. 2022, arXiv:2208.06677, Algorithm 1, with beta_i for its 1 - beta_i and the bias corrections of its
-/// code. Deviation: coupled decay, if asked for, is in g.
+/// Source: Xie et al. 2022, arXiv:2208.06677, Algorithm 1, with beta_i for its 1 - beta_i and the bias
+/// corrections of its code. Deviation: coupled decay, if asked for, is in g.
 /// - cost    one pass: six arrays read, five written; four numbers per element.
 struct adan {
     double learning_rate = 1e-3;  ///< >= 0

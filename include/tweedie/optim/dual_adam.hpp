@@ -10,7 +10,8 @@
 
 namespace tweedie::optim {
 
-/// The switch rate with which `dual_adam` is pure Adam after a fraction of all steps. The authors' scripts have 0.16.
+/// The switch rate with which `dual_adam` is pure Adam after a fraction of all steps. The authors' scripts
+/// have 0.16.
 [[nodiscard]] inline double switch_after(double fraction, double total_steps) {
     if (!(fraction > 0) || !(total_steps > 0)) {
         detail::refuse_option("switch_after", "fraction and total_steps must be > 0");
@@ -18,15 +19,16 @@ namespace tweedie::optim {
     return 1 / (fraction * total_steps);
 }
 
-/// InvAdam: Adam whose step grows with the root of the second moment instead of shrinking, which drives it out of sharp
-/// minima.
+/// InvAdam: Adam whose step grows with the root of the second moment instead of shrinking, which drives it
+/// out of sharp minima.
 ///
 ///     theta = theta - learning_rate m_hat min(sqrt(v_hat) + eps, cap)        m_hat, v_hat as in `adam`
 ///
 /// Source: Shi, Chen, Jin and Zhou 2026, arXiv:2603.07122, and its code. Deviation: `cap`, off by default.
 /// - cost    as `adam`, whose state it shares.
-/// - not     scale-free: a step is learning_rate g |g|, so a loss that is summed instead of averaged, or scaled, changes
-///           the method; and where the curvature is above about 1 / (learning_rate |g|) it diverges.
+/// - not     scale-free: a step is learning_rate g |g|, so a loss that is summed instead of averaged, or
+///           scaled, changes the method; and where the curvature is above about 1 / (learning_rate |g|) it
+///           diverges.
 /// - choose  as the first phase of `dual_adam`.
 struct inv_adam {
     double learning_rate = 1e-3;                           ///< >= 0
@@ -58,13 +60,16 @@ struct inv_adam {
 ///     r = max(0, 1 - switch_rate t), 0 if below switch_rate         q = sqrt(v_hat) + eps
 ///     theta = theta - learning_rate ((1 - r) m_hat / q + r m_hat min(q, cap))
 ///
-/// Source: Shi, Chen, Jin and Zhou 2026, arXiv:2603.07122, and its code. Deviations: the step is counted per tensor and
-/// saved with the state (the code forgets it, so that a resumed run starts the inverse phase again); `cap`, off by
-/// default. As in the code r is rounded before it is compared, so the first phase may end one step early.
-/// - phases  from t = 1 / switch_rate on it is `adam` with the same state, to the bit; with switch_rate >= 1 always.
+/// Source: Shi, Chen, Jin and Zhou 2026, arXiv:2603.07122, and its code. Deviations: the step is counted per
+/// tensor and saved with the state (the code forgets it, so that a resumed run starts the inverse phase
+/// again); `cap`, off by default. As in the code r is rounded before it is compared, so the first phase may
+/// end one step early.
+/// - phases  from t = 1 / switch_rate on it is `adam` with the same state, to the bit; with switch_rate >= 1
+///           always.
 /// - cost    as `adam`, whose state it shares.
 /// - not     scale-free in the first phase, see `inv_adam`: set `cap` or `clip` where it diverges.
-/// - choose  when minima found by Adam generalise badly; `switch_after(0.16, total_steps)` is the authors' setting.
+/// - choose  when minima found by Adam generalise badly; `switch_after(0.16, total_steps)` is the authors'
+///           setting.
 struct dual_adam {
     double learning_rate = 1e-3;  ///< >= 0
     double beta1 = 0.9;           ///< memory of the mean; in [0, 1)

@@ -92,8 +92,8 @@ void require_matching(const char* name, Parameters& parameters, Gradients& gradi
     }
 }
 
-/// Calls `body(tensor, first, last)` for pieces of all tensors, so that small ones share a piece and large ones are
-/// cut. On several threads when it is worthwhile; pieces depend on the sizes alone.
+/// Calls `body(tensor, first, last)` for pieces of all tensors, so that small ones share a piece and large
+/// ones are cut. On several threads when it is worthwhile; pieces depend on the sizes alone.
 /// - ranges  tensors with a `size`.
 /// - per_element  scalars read and written for each.
 template <class Ranges, class Body>
@@ -191,7 +191,8 @@ double sum_of_squares(const Element* x, std::size_t size) {
     return sum;
 }
 
-/// The sum over all tensors of `part(tensor, first, last)`, added in an order that depends on the sizes alone.
+/// The sum over all tensors of `part(tensor, first, last)`, added in an order that depends on the sizes
+/// alone.
 template <class Ranges, class Part>
 double ordered_sum(Ranges& ranges, std::size_t per_element, const Part& part) {
     const std::size_t count = ranges.size();
@@ -306,8 +307,9 @@ inline void require_clipping(const char* name, const optim::clipping& clip) {
 /// One step of an elementwise method: one pass over memory.
 ///
 /// - Slots    numbers per element that the method remembers.
-/// - prepare  `prepare(record)` with the step counted already: the numbers of the formula in double are worked out
-///            here and returned as `Numbers`. Called again only where a tensor's record differs from the one before.
+/// - prepare  `prepare(record)` with the step counted already: the numbers of the formula in double are
+///            worked out here and returned as `Numbers`. Called again only where a tensor's record differs
+///            from the one before.
 template <std::size_t Slots, class Scalar, optim::parameter_set Parameters, optim::parameter_set Gradients,
           class Prepare>
 optim::step_result elementwise_step(const step_options& options, Parameters& parameter_set,
@@ -370,7 +372,8 @@ optim::step_result elementwise_step(const step_options& options, Parameters& par
             finite ? 0 : fault.tensor(), check.norm};
 }
 
-/// A formula on every parameter, with or without (null) gradients of the same type: no clipping, no step counted.
+/// A formula on every parameter, with or without (null) gradients of the same type: no clipping, no step
+/// counted.
 template <std::size_t Slots, class Scalar, class Parameters, class Gradients, class Numbers>
 void apply_formula(const Numbers& numbers, Parameters& parameters, Gradients& gradients,
                    optim::state<Scalar>& state) {

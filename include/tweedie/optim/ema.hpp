@@ -75,15 +75,15 @@ struct ema {
     }
 };
 
-/// The average of parameters with weights that grow as a power of the step: the width of the profile is a part of the
-/// training's length, whatever that will be.
+/// The average of parameters with weights that grow as a power of the step: the width of the profile is a
+/// part of the training's length, whatever that will be.
 ///
 ///     average = beta average + (1 - beta) theta,   beta = (1 - 1 / t)^(gamma + 1)
 ///
 /// Source: Karras et al. 2024, arXiv:2312.02696, "power function EMA". Deviation: none.
 /// - sigma_rel  standard deviation of the profile as a part of the training; `gamma()` is its exponent.
-/// - choose     two of them, 0.05 and 0.1, with saved copies every few hundred steps: `ema_weights` makes any other
-///              profile from those afterwards.
+/// - choose     two of them, 0.05 and 0.1, with saved copies every few hundred steps: `ema_weights` makes any
+///              other profile from those afterwards.
 struct power_ema {
     double sigma_rel = 0.1;  ///< in (0, 0.2886): beyond that no profile is so wide
 

@@ -12,8 +12,8 @@
 
 namespace tweedie::detail {
 
-// What each formula of formulas.inc takes besides the tensors: the options of the optimizer and the number of the
-// step, worked out in double and rounded once.
+// What each formula of formulas.inc takes besides the tensors: the options of the optimizer and the number of
+// the step, worked out in double and rounded once.
 
 /// What is done to a gradient before any formula sees it: clip(scale * g) + decay * theta.
 template <class S>

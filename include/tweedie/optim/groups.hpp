@@ -10,7 +10,8 @@
 
 namespace tweedie::optim {
 
-/// Parameters that share an optimizer's options, beside others that do not: made by `group`, stepped by `step_groups`.
+/// Parameters that share an optimizer's options, beside others that do not: made by `group`, stepped by
+/// `step_groups`.
 template <class Optimizer, class Parameters, class Gradients, class State>
 struct parameter_group {
     Optimizer optimizer;
@@ -28,8 +29,8 @@ template <class Optimizer, parameter_set Parameters, parameter_set Gradients, cl
     return {optimizer, parameters, gradients, state};
 }
 
-/// One step of several groups as of one optimizer: their gradients have one norm, and if one gradient is not finite no
-/// group changes.
+/// One step of several groups as of one optimizer: their gradients have one norm, and if one gradient is not
+/// finite no group changes.
 ///
 ///     step_groups({.norm = 1.0}, group(adamw{}, weights, weight_gradients, weight_state),
 ///                 group(adamw{.decay = decoupled(0)}, biases, bias_gradients, bias_state));

@@ -7,7 +7,8 @@
 
 namespace tweedie::optim {
 
-/// A parameter or gradient of 16 bits in memory: the upper half of a `float` (8 bits of exponent, 7 of fraction).
+/// A parameter or gradient of 16 bits in memory: the upper half of a `float` (8 bits of exponent, 7 of
+/// fraction).
 ///
 /// Arithmetic is done in `float`. Give other libraries' arrays of the same format as `std::span<bfloat16>`.
 struct bfloat16 {
@@ -24,7 +25,8 @@ struct bfloat16 {
     friend bool operator==(const bfloat16&, const bfloat16&) = default;
 };
 
-/// A parameter or gradient of 16 bits in memory: IEEE 754 half precision (5 bits of exponent, 10 of fraction).
+/// A parameter or gradient of 16 bits in memory: IEEE 754 half precision (5 bits of exponent, 10 of
+/// fraction).
 struct float16 {
     std::uint16_t bits = 0;
     float16() = default;

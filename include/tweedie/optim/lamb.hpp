@@ -11,7 +11,8 @@
 
 namespace tweedie::optim {
 
-/// LAMB: Adam whose step, for each tensor, is as long as the learning rate's part of the tensor: for very large batches.
+/// LAMB: Adam whose step, for each tensor, is as long as the learning rate's part of the tensor: for very
+/// large batches.
 ///
 ///     u = m_hat / (sqrt(v_hat) + eps) + decay theta,   theta = theta - learning_rate (phi(|theta|) / |u|) u
 ///     phi(z) = min(max(z, least), most);   the ratio is 1 where |theta| or |u| is 0

@@ -5,10 +5,11 @@
 #include <cmath>
 #include <numbers>
 
-/// Learning rates that change: functions of the number of steps taken, 0 at the first. After `steps` they stay where they
-/// are.
+/// Learning rates that change: functions of the number of steps taken, 0 at the first. After `steps` they
+/// stay where they are.
 ///
-///     optimizer.learning_rate = rate::warmup{.steps = 100, .then = rate::cosine{.from = 1e-2, .steps = 5000}}(step);
+///     const rate::warmup rate{.steps = 100, .then = rate::cosine{.from = 1e-2, .steps = 5000}};
+///     optimizer.learning_rate = rate(step);
 ///
 /// A negative or NaN rate is refused by the optimizer that it is given to.
 namespace tweedie::optim::rate {
@@ -63,7 +64,8 @@ struct step_decay {
     }
 };
 
-/// Up and down again by half cosines. Source: Smith and Topin 2017, arXiv:1708.07120, in the two-phase form of torch.
+/// Up and down again by half cosines. Source: Smith and Topin 2017, arXiv:1708.07120, in the two-phase form
+/// of torch.
 struct one_cycle {
     double peak = 1e-2;
     double steps = 0;           ///< of the whole, >= 0
@@ -78,8 +80,8 @@ struct one_cycle {
     }
 };
 
-/// Warm-up, stable, decay: a straight line up, a long constant stretch, a straight line down. Source: Hu et al. 2024,
-/// arXiv:2404.06395, with a linear decay.
+/// Warm-up, stable, decay: a straight line up, a long constant stretch, a straight line down. Source: Hu et
+/// al. 2024, arXiv:2404.06395, with a linear decay.
 struct wsd {
     double peak = 1e-3;
     double steps = 0;   ///< of the whole, >= 0

@@ -9,7 +9,8 @@ namespace tweedie::optim {
 
 /// Lion: the sign of a look-ahead momentum; every element moves by the learning rate.
 ///
-///     theta = theta - learning_rate (sign(beta1 m + (1 - beta1) g) + decay theta),   m = beta2 m + (1 - beta2) g
+///     theta = theta - learning_rate (sign(beta1 m + (1 - beta1) g) + decay theta)
+///     m = beta2 m + (1 - beta2) g
 ///
 /// Source: Chen et al. 2023, arXiv:2302.06675, Algorithm 2. Deviation: none.
 /// - cost    one pass: three arrays read, two written; one number per element.

@@ -13,12 +13,14 @@
 
 namespace tweedie::optim {
 
-/// The orthogonal factor of a matrix, nearly: all its singular values brought to about 1 by an odd polynomial.
+/// The orthogonal factor of a matrix, nearly: all its singular values brought to about 1 by an odd
+/// polynomial.
 ///
-///     X = M / |M|,   steps times:  A = X X^T,  X = a X + (b A + c A A) X,   (a, b, c) = (3.4445, -4.7750, 2.0315)
+///     X = M / |M|,   steps times:  A = X X^T,  X = a X + (b A + c A A) X
+///     (a, b, c) = (3.4445, -4.7750, 2.0315)
 ///
-/// Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks". Singular values end between
-/// about 0.7 and 1.2 where they began above 0.01 of the norm.
+/// Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks". Singular values end
+/// between about 0.7 and 1.2 where they began above 0.01 of the norm.
 template <class Matrix>
 [[nodiscard]] Matrix orthogonalised(const Matrix& m, int steps = 5) {
     using scalar = typename Matrix::Scalar;
@@ -43,9 +45,9 @@ template <class Matrix>
 ///     m = momentum m + g,   theta = theta - learning_rate scale orthogonalised(g + momentum m)
 ///     scale = sqrt(max(1, rows / columns))
 ///
-/// A tensor is the matrix whose columns are its `batch` samples (Eigen's columns; the transpose of xtensor's and
-/// torch's [out, in]: `layout` says which extent is the outputs). Give vectors, embeddings and the last layer to
-/// another optimizer: vectors here are refused.
+/// A tensor is the matrix whose columns are its `batch` samples (Eigen's columns; the transpose of xtensor's
+/// and torch's [out, in]: `layout` says which extent is the outputs). Give vectors, embeddings and the last
+/// layer to another optimizer: vectors here are refused.
 /// Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks". Deviation: none.
 /// - cost    15 small matrix products per matrix; one number per element.
 struct muon {

@@ -11,11 +11,12 @@ namespace tweedie::optim {
 /// NAdam: Adam with Nesterov's look ahead; NAdamW with `decay = decoupled(rate)`.
 ///
 ///     mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2),   P_t = mu_1 mu_2 ... mu_t
-///     theta = theta - learning_rate ((1 - mu_t) / (1 - P_t) g + mu_{t+1} / (1 - P_{t+1}) m) / (sqrt(v_hat) + eps)
+///     u = (1 - mu_t) / (1 - P_t) g + mu_{t+1} / (1 - P_{t+1}) m
+///     theta = theta - learning_rate u / (sqrt(v_hat) + eps)
 ///
-/// Source: Dozat 2016, ICLR workshop, "Incorporating Nesterov momentum into Adam". Deviation: m is a mean of the
-/// gradients with beta1, as in torch. Torch 1.13 has mu_t twice in P_{t+1}, which it later put right: `peer_formula`
-/// has its numbers.
+/// Source: Dozat 2016, ICLR workshop, "Incorporating Nesterov momentum into Adam". Deviation: m is a mean of
+/// the gradients with beta1, as in torch. Torch 1.13 has mu_t twice in P_{t+1}, which it later put right:
+/// `peer_formula` has its numbers.
 /// - cost    as `adam`; the product P is kept in the state.
 struct nadam {
     double learning_rate = 2e-3;   ///< >= 0

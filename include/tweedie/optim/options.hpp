@@ -19,8 +19,8 @@ struct weight_decay {
 /// Added to the gradient, `g + rate * theta`: an L2 penalty of the loss, which the optimizer then rescales.
 [[nodiscard]] inline weight_decay coupled(double rate) { return {rate, weight_decay::place::coupled}; }
 
-/// Taken off beside the gradient step, `theta - learning_rate * rate * theta`. Source: Loshchilov and Hutter 2017,
-/// arXiv:1711.05101.
+/// Taken off beside the gradient step, `theta - learning_rate * rate * theta`. Source: Loshchilov and Hutter
+/// 2017, arXiv:1711.05101.
 [[nodiscard]] inline weight_decay decoupled(double rate) { return {rate, weight_decay::place::decoupled}; }
 
 /// Where epsilon is added to the root of the second moment. Programs differ: at the first step the second is
@@ -31,8 +31,8 @@ enum class epsilon {
     under_root,   ///< sqrt(v_hat + epsilon)
 };
 
-/// What is done to the gradients of all tensors of a call before anything else; nothing unless said. In this order: the
-/// scale, the norm, the value.
+/// What is done to the gradients of all tensors of a call before anything else; nothing unless said. In this
+/// order: the scale, the norm, the value.
 struct clipping {
     /// the largest Euclidean norm of all gradients together; longer ones are scaled down to it; > 0
     double norm = std::numeric_limits<double>::infinity();

@@ -60,10 +60,11 @@ concept loaded_tensor = viewable<T> || copied_tensor<T>;
 
 namespace optim {
 
-/// Something whose elements an optimizer can read (and, of parameters, write): a tensor of contiguous CPU memory, a
-/// `std::span` of `float`, `double`, `bfloat16` or `float16`, a `std::vector` of the 16-bit types, or a view that its
-/// backend can load and store (`Eigen::Map`, `Eigen::Ref`, blocks, xtensor views). Any other tensor is one if its
-/// `tensor_traits` has two more functions, which copy its elements, sample after sample, to and from CPU memory:
+/// Something whose elements an optimizer can read (and, of parameters, write): a tensor of contiguous CPU
+/// memory, a `std::span` of `float`, `double`, `bfloat16` or `float16`, a `std::vector` of the 16-bit types,
+/// or a view that its backend can load and store (`Eigen::Map`, `Eigen::Ref`, blocks, xtensor views). Any
+/// other tensor is one if its `tensor_traits` has two more functions, which copy its elements, sample after
+/// sample, to and from CPU memory:
 ///
 ///     static void read(const T& x, std::span<scalar> to);
 ///     static void write(T& x, std::span<const scalar> from);
@@ -122,8 +123,8 @@ concept tensor_list = !optim::parameter_tensor<T> && requires { typename list_it
 
 namespace optim {
 
-/// What `step` accepts: one `parameter_tensor`, a container or span of them, or a `std::tie` of several types with
-/// equal elements.
+/// What `step` accepts: one `parameter_tensor`, a container or span of them, or a `std::tie` of several types
+/// with equal elements.
 ///
 /// Not satisfied? Include the backend of your tensor type; see `parameter_tensor`.
 template <class T>
@@ -149,7 +150,8 @@ using set_element_t = typename set_element<std::remove_const_t<T>>::type;
 
 namespace optim {
 
-/// The scalar of the state of an optimizer of `Parameters`: `double` for parameters in double, `float` otherwise.
+/// The scalar of the state of an optimizer of `Parameters`: `double` for parameters in double, `float`
+/// otherwise.
 template <parameter_set Parameters>
 using state_scalar_t = std::conditional_t<
     std::same_as<tweedie::detail::set_element_t<std::remove_reference_t<Parameters>>, double>, double, float>;
@@ -158,8 +160,8 @@ using state_scalar_t = std::conditional_t<
 
 namespace detail {
 
-/// Where the elements of a set of tensors are. Nothing is copied and, up to 128 tensors, nothing allocated; but a view
-/// is loaded into memory of its own, which `write_back` stores.
+/// Where the elements of a set of tensors are. Nothing is copied and, up to 128 tensors, nothing allocated;
+/// but a view is loaded into memory of its own, which `write_back` stores.
 template <class Set>
 class gathered_set {
     static constexpr bool is_const = std::is_const_v<Set>;

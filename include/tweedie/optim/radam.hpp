@@ -8,15 +8,16 @@
 
 namespace tweedie::optim {
 
-/// RAdam: Adam that waits with the division until the second moment is known well enough, and then rectifies it.
+/// RAdam: Adam that waits with the division until the second moment is known well enough, and then rectifies
+/// it.
 ///
 ///     rho = rho_inf - 2 t beta2^t / (1 - beta2^t),   rho_inf = 2 / (1 - beta2) - 1
 ///     rho > rectify_above:  theta = theta - learning_rate r m_hat / ((sqrt(v) + eps) / sqrt(1 - beta2^t))
 ///                           r^2 = (rho - 4)(rho - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho)
 ///     otherwise:            theta = theta - learning_rate m_hat
 ///
-/// Source: Liu et al. 2019, arXiv:1908.03265, Algorithm 2. Deviation: rectifies above 5, as the authors' code and torch
-/// do, not above 4; epsilon is uncorrected, as theirs.
+/// Source: Liu et al. 2019, arXiv:1908.03265, Algorithm 2. Deviation: rectifies above 5, as the authors' code
+/// and torch do, not above 4; epsilon is uncorrected, as theirs.
 /// - cost    as `adam`.
 struct radam {
     double learning_rate = 1e-3;  ///< >= 0

@@ -9,7 +9,8 @@
 
 namespace tweedie::optim {
 
-/// What `sam` remembers: the state of the optimizer inside, and room for the parameters while it is away from them.
+/// What `sam` remembers: the state of the optimizer inside, and room for the parameters while it is away from
+/// them.
 template <std::floating_point Scalar>
 struct sam_state {
     state<Scalar> descent;

@@ -10,15 +10,16 @@
 
 namespace tweedie::optim {
 
-/// Schedule-free AdamW: the average of the iterates takes the place of a falling learning rate, so that no end of the
-/// training has to be chosen. Gradients are taken at y, which the parameters are; the result is x (`average`).
+/// Schedule-free AdamW: the average of the iterates takes the place of a falling learning rate, so that no
+/// end of the training has to be chosen. Gradients are taken at y, which the parameters are; the result is x
+/// (`average`).
 ///
 ///     y = (1 - beta1) z + beta1 x,   u = g(y) / (sqrt(v_hat) + eps) + decay y
 ///     z = z - gamma u,   x = (1 - c) x + c z,   c = gamma_max^2 / (sum of all gamma_max^2)
 ///     gamma = learning_rate min(1, t / warmup)
 ///
-/// Source: Defazio et al. 2024, arXiv:2405.15682, Algorithm 1. Deviation: v is corrected inside u and gamma is not, as in
-/// the authors' code since 2024.
+/// Source: Defazio et al. 2024, arXiv:2405.15682, Algorithm 1. Deviation: v is corrected inside u and gamma
+/// is not, as in the authors' code since 2024.
 /// - cost    as `adam`; state z and v.
 /// - choose  with a constant learning rate, 1 to 10 times that of `adamw` with a schedule.
 struct schedule_free_adamw {

@@ -30,8 +30,8 @@ struct tensor_record {
 /// - method   whose numbers these are, e.g. "adam"; another method refuses them.
 /// - slots    numbers per element; `values` holds, tensor after tensor, all of slot 0, all of slot 1, ...
 ///
-/// Copy it, compare it, save it (`to_bytes`): a run that goes on from a copy gives the bits of one that never stopped.
-/// `Scalar` is that of the parameters; `float` for parameters of 16 bits.
+/// Copy it, compare it, save it (`to_bytes`): a run that goes on from a copy gives the bits of one that never
+/// stopped. `Scalar` is that of the parameters; `float` for parameters of 16 bits.
 template <std::floating_point Scalar>
 struct state {
     std::string method;
@@ -117,7 +117,8 @@ private:
 
 namespace tweedie::optim {
 
-/// The state as bytes that `from_bytes` turns into an equal one, to the bit; with a mark, a version and a checksum.
+/// The state as bytes that `from_bytes` turns into an equal one, to the bit; with a mark, a version and a
+/// checksum.
 template <class Scalar>
 [[nodiscard]] std::vector<std::byte> to_bytes(const state<Scalar>& from) {
     detail::byte_writer out;
@@ -140,7 +141,8 @@ template <class Scalar>
 }
 
 /// The state that `to_bytes` saved.
-/// - errors  `std::invalid_argument` if the data are no state, are cut off or damaged, or are of another scalar.
+/// - errors  `std::invalid_argument` if the data are no state, are cut off or damaged, or are of another
+///           scalar.
 template <std::floating_point Scalar>
 [[nodiscard]] state<Scalar> from_bytes(std::span<const std::byte> bytes) {
     detail::byte_reader in(bytes);

@@ -11,8 +11,8 @@ namespace tweedie::optim {
 ///
 ///     v = v - (1 - beta2) sign(v - g^2) g^2,   theta = theta - learning_rate m / (sqrt(v) + eps)
 ///
-/// Source: Zaheer et al. 2018, NeurIPS, "Adaptive methods for nonconvex optimization", Algorithm 2. Deviation: v starts
-/// at 0; no bias corrections, as in the paper.
+/// Source: Zaheer et al. 2018, NeurIPS, "Adaptive methods for nonconvex optimization", Algorithm 2.
+/// Deviation: v starts at 0; no bias corrections, as in the paper.
 /// - cost    as `adam`.
 struct yogi {
     double learning_rate = 1e-2;  ///< >= 0
