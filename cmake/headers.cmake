@@ -10,6 +10,7 @@ set(
     include/tweedie/detail/affine.hpp
     include/tweedie/detail/assert.hpp
     include/tweedie/detail/beta_quantile.hpp
+    include/tweedie/detail/gauss_legendre.hpp
     include/tweedie/detail/mersenne_twister.hpp
     include/tweedie/detail/noise_stream.hpp
     include/tweedie/detail/number.hpp
@@ -148,6 +149,7 @@ set(
     include/tweedie/solver/step_control.hpp
     include/tweedie/solver/tau.hpp
     include/tweedie/solver/tcd.hpp
+    include/tweedie/solver/transfer.hpp
     include/tweedie/solver/unipc.hpp
     include/tweedie/tensor/blocks.hpp
     include/tweedie/tensor/concept.hpp

@@ -133,6 +133,7 @@
 #include <tweedie/solver/step_control.hpp>
 #include <tweedie/solver/tau.hpp>
 #include <tweedie/solver/tcd.hpp>
+#include <tweedie/solver/transfer.hpp>
 #include <tweedie/solver/unipc.hpp>
 #include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>

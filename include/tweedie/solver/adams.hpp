@@ -10,6 +10,7 @@
 #include <tweedie/solver/exponential_step.hpp>
 #include <tweedie/solver/single_step.hpp>
 #include <tweedie/solver/start.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -39,24 +40,6 @@ namespace tweedie::solver {
     linear_form sum = (t.alpha / s.alpha) * x;
     for (std::size_t j = 0; j < weights.size(); ++j) { sum += t.alpha * weights[j] * eps[j]; }
     return sum;
-}
-
-/// The same along one noise prediction: the transfer of DDIM, exact where eps_hat is constant.
-///
-///     x_t = (alpha_t / alpha_s) x_s + (sigma_t - alpha_t sigma_s / alpha_s) eps
-[[nodiscard]] inline linear_form noise_step(const linear_form& x, const level& s, const level& t,
-                                            const linear_form& eps) {
-    return (t.alpha / s.alpha) * x + (t.sigma - t.alpha * s.sigma / s.alpha) * eps;
-}
-
-/// The same transfer in data prediction, which has its limits built in: from pure noise (alpha_s = 0),
-/// where kappa is infinite and eps_hat says nothing about the data, and to sigma_t = 0.
-///
-///     x_t = (sigma_t / sigma_s) x_s + (alpha_t - alpha_s sigma_t / sigma_s) x0
-[[nodiscard]] inline linear_form data_step(const linear_form& x, const level& s, const level& t,
-                                           const linear_form& x0) {
-    const double keep = t.sigma / s.sigma;
-    return keep * x + (t.alpha - s.alpha * keep) * x0;
 }
 
 /// Adams-Bashforth weights in kappa: integrals over [kappa_s, kappa_t] of the Lagrange polynomials of the

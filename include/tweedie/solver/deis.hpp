@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/gauss_legendre.hpp>
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/plan/exponential.hpp>
 #include <tweedie/plan/plan.hpp>
@@ -81,33 +82,22 @@ private:
     /// first.
     [[nodiscard]] static std::vector<double> time_weights(const any_schedule& schedule,
                                                           std::span<const level> nodes, const level& t) {
-        static constexpr double at[4] = {0.1834346424956498, 0.5255324099163290, 0.7966664774136267,
-                                         0.9602898564975363};
-        static constexpr double weight[4] = {0.3626837833783620, 0.3137066458778873, 0.2223810344533745,
-                                             0.1012285362903763};
         const double kappa = nodes[0].sigma / nodes[0].alpha;
         const double from = nodes[0].half_log_snr();
-        const double whole = log_snr_step(nodes[0], t);
         // on the way to sigma = 0 nothing is left beyond kappa e^-40
-        const double h = std::min(whole, 40.0);
-        const auto panels = static_cast<std::size_t>(std::ceil(std::abs(h)));
-        const double half = h / static_cast<double>(panels) / 2.0;
+        const double h = std::min(log_snr_step(nodes[0], t), 40.0);
         std::vector<double> weights(nodes.size(), 0.0);
-        for (std::size_t p = 0; p < panels; ++p) {
-            for (std::size_t q = 0; q < 8; ++q) {
-                const double x = q < 4 ? -at[q] : at[q - 4];
-                const double passed = half * (2.0 * static_cast<double>(p) + 1.0 + x);
-                const double dkappa = -kappa * std::exp(-passed) * half * weight[q % 4];
-                const double time = schedule.time_at(from + passed);
-                for (std::size_t j = 1; j < nodes.size(); ++j) {
-                    double lagrange = 1.0;
-                    for (std::size_t k = 0; k < nodes.size(); ++k) {
-                        if (k != j) { lagrange *= (time - nodes[k].t) / (nodes[j].t - nodes[k].t); }
-                    }
-                    weights[j] += dkappa * lagrange;
+        detail::gauss_legendre(0.0, h, 1.0, [&](double passed, double part) {
+            const double dkappa = -kappa * std::exp(-passed) * part;
+            const double time = schedule.time_at(from + passed);
+            for (std::size_t j = 1; j < nodes.size(); ++j) {
+                double lagrange = 1.0;
+                for (std::size_t k = 0; k < nodes.size(); ++k) {
+                    if (k != j) { lagrange *= (time - nodes[k].t) / (nodes[j].t - nodes[k].t); }
                 }
+                weights[j] += dkappa * lagrange;
             }
-        }
+        });
         weights[0] = t.sigma / t.alpha - kappa;
         for (std::size_t j = 1; j < nodes.size(); ++j) { weights[0] -= weights[j]; }
         return weights;

@@ -7,8 +7,8 @@
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
-#include <tweedie/solver/adams.hpp>
 #include <tweedie/solver/churn.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <cstddef>
 #include <span>

@@ -7,6 +7,7 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/ancestral_step.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <cstddef>
 #include <span>
@@ -44,16 +45,15 @@ struct dpm2_ancestral {
             const auto [s, t] = p.step(i);
             const auto [clean, noise] = ancestral_step(s, t, eta, variant);
             if (clean.sigma == 0.0 || s.alpha == 0.0) {
-                const double keep = clean.sigma / s.sigma;
                 const linear_form x0 = p.data_prediction(x, s);
-                x = keep * x + (t.alpha - keep * s.alpha) * x0;
+                x = data_step(x, s, clean, x0);
             } else {
                 const level m = at_half_log_snr(schedule, (s.half_log_snr() + clean.half_log_snr()) / 2.0);
                 start = x;
                 const linear_form eps = p.noise_prediction(x, s);
-                x = (m.alpha / s.alpha) * start + (m.sigma - m.alpha * s.sigma / s.alpha) * eps;
+                x = noise_step(start, s, m, eps);
                 const linear_form eps_m = p.noise_prediction(x, m);
-                x = (t.alpha / s.alpha) * start + (clean.sigma - t.alpha * s.sigma / s.alpha) * eps_m;
+                x = noise_step(start, s, clean, eps_m);
             }
             if (noise * s_noise > 0.0) { x = x + (noise * s_noise) * p.noise(); }
         }

@@ -8,6 +8,7 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/ancestral_step.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -46,9 +47,8 @@ struct dpmpp_2s_ancestral {
             const auto [s, t] = p.step(i);
             const auto [clean, noise] = ancestral_step(s, t, eta, variant);
             if (clean.sigma == 0.0 || s.alpha == 0.0) {
-                const double keep = clean.sigma / s.sigma;
                 const linear_form x0 = p.data_prediction(x, s);
-                x = keep * x + (t.alpha - keep * s.alpha) * x0;
+                x = data_step(x, s, clean, x0);
             } else {
                 const double h = log_snr_step(s, clean);
                 const level m = at_half_log_snr(schedule, s.half_log_snr() + h / 2.0);

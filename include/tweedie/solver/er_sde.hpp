@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/gauss_legendre.hpp>
 #include <tweedie/detail/number.hpp>
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/plan/exponential.hpp>
@@ -10,7 +11,6 @@
 #include <tweedie/schedule/concept.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -161,22 +161,11 @@ private:
     /// is `e^(-u) growth slope`. Gauss-Legendre of 8 points on panels of at most 1/2: rounding.
     template <class Function>
     [[nodiscard]] double moment(double kappa_t, double h, const Function& f) const {
-        constexpr std::array<double, 4> node = {0.1834346424956498, 0.5255324099163290, 0.7966664774136267,
-                                                0.9602898564975363};
-        constexpr std::array<double, 4> weight = {0.3626837833783620, 0.3137066458778873, 0.2223810344533745,
-                                                  0.1012285362903763};
-        const double panels = std::ceil(2.0 * h);
-        const double half = h / panels / 2.0;
         double sum = 0.0;
-        for (double k = 0.0; k < panels; k += 1.0) {
-            for (std::size_t i = 0; i < node.size(); ++i) {
-                for (const double sign : {-1.0, 1.0}) {
-                    const double u = half * (2.0 * k + 1.0 + sign * node[i]);
-                    const double q = kappa_t * std::exp(u);
-                    sum += half * weight[i] * std::exp(-u) * scale.growth(kappa_t, q) * scale.slope(q) * f(q);
-                }
-            }
-        }
+        detail::gauss_legendre(0.0, h, 0.5, [&](double u, double part) {
+            const double q = kappa_t * std::exp(u);
+            sum += part * std::exp(-u) * scale.growth(kappa_t, q) * scale.slope(q) * f(q);
+        });
         return sum;
     }
 

@@ -7,6 +7,7 @@
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/ancestral_step.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <cstddef>
 #include <span>
@@ -41,10 +42,8 @@ struct euler_ancestral {
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
             const renoised_step down = ancestral_step(s, t, eta, variant);
-            const double keep = down.clean.sigma / s.sigma;
-
             const linear_form x0 = p.data_prediction(x, s);
-            x = keep * x + (t.alpha - keep * s.alpha) * x0;
+            x = data_step(x, s, down.clean, x0);
             if (down.noise * s_noise > 0.0) { x = x + (down.noise * s_noise) * p.noise(); }
         }
         return p.finish(x);

@@ -8,6 +8,7 @@
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/adams.hpp>
 #include <tweedie/solver/ipndm.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <cstddef>
 #include <span>

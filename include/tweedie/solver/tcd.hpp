@@ -7,7 +7,7 @@
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
-#include <tweedie/solver/adams.hpp>
+#include <tweedie/solver/transfer.hpp>
 
 #include <cmath>
 #include <cstddef>
