@@ -6,6 +6,7 @@
 #include <tweedie/schedule/concept.hpp>
 
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -20,13 +21,23 @@ enum class condition {
     half_log_snr,       ///< ln(alpha / sigma)
 };
 
-/// A noise level as the network sees it: on the schedule it was trained on, with the number it is conditioned
+/// A noise level as a network sees it: on the schedule it was trained on, with the number it is conditioned
 /// on.
-struct network_level : level {
+struct told_level : level {
     double condition = 0.0;  ///< what the network takes as its time, see `tweedie::condition`
 
     /// The nearest training step of a discrete schedule.
     [[nodiscard]] long index() const { return std::lround(t); }
+
+    friend bool operator==(const told_level&, const told_level&) = default;
+};
+
+/// What a network is told beside the state: the level it is asked at, and, if it is a flow map, the level it
+/// is to go to. Other networks need not look at `to`.
+struct network_level : told_level {
+    /// Where a flow map is to go; empty unless the solver asks for one. Its condition may be infinite where
+    /// that of a clean end is: ln 0, or the time of `schedule::ve`.
+    std::optional<told_level> to = {};
 
     friend bool operator==(const network_level&, const network_level&) = default;
 };
@@ -70,8 +81,7 @@ public:
         const auto [own, scale] = on_own_schedule(planned);
         const read_weights x0 = convert(prediction_, prediction::x0, own, schedule_);
         network_call call;
-        static_cast<level&>(call.at) = own;
-        call.at.condition = options_.time_scale * condition_at(own);
+        static_cast<told_level&>(call.at) = told(own);
         if (!std::isfinite(call.at.condition)) {
             throw std::invalid_argument("convention: what the network is told is not finite at alpha = " +
                                         detail::shortest(own.alpha) +
@@ -80,6 +90,14 @@ public:
         }
         call.input_scale = scale * own_input_scale(own);
         call.x0 = {scale * x0.x, x0.output};
+        return call;
+    }
+
+    /// The call of a flow map that is asked to go from level `planned` to level `to`. Its output is read as
+    /// any other: as the constant prediction that would take the state there.
+    [[nodiscard]] network_call call_at(const level& planned, const level& to) const {
+        network_call call = call_at(planned);
+        call.at.to = told(on_own_schedule(to).at);
         return call;
     }
 
@@ -117,6 +135,13 @@ private:
         };
         return close(schedule_.alpha(planned.t), planned.alpha) &&
                close(schedule_.sigma(planned.t), planned.sigma);
+    }
+
+    [[nodiscard]] told_level told(const level& own) const {
+        told_level as_told;
+        static_cast<level&>(as_told) = own;
+        as_told.condition = options_.time_scale * condition_at(own);
+        return as_told;
     }
 
     [[nodiscard]] double condition_at(const level& own) const {

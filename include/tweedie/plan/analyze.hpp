@@ -100,7 +100,8 @@ private:
 /// The data prediction of Gaussian data is linear, `x0_hat = (alpha v x + sigma^2 mu) / (alpha^2 v +
 /// sigma^2)`, so the whole run is a product of the plan's small matrices; a covariance is treated one
 /// eigenvalue at a time. Equals running the plan on a `double` with the exact denoiser to rounding. Use it to
-/// compare solvers and noise levels before any network is called.
+/// compare solvers and noise levels before any network is called. The network of every call is the denoiser,
+/// also where the plan asks a flow map.
 ///
 /// What the draws made of the registers is carried as a factor of the registers' covariance, no wider than
 /// there are registers. A draw that a later pass reads again (no solver writes such a plan) is kept beside

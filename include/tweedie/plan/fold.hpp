@@ -70,7 +70,7 @@ namespace detail {
         scales = std::move(after);
     };
     for (plan_call& call : p.calls) {
-        network_call asked = asked_of.call_at(call.at);
+        const network_call asked = call.to ? asked_of.call_at(call.at, *call.to) : asked_of.call_at(call.at);
         call.asks = asked.at;
         call.input_scale = asked.input_scale;
         call.x0 = asked.x0;

@@ -68,7 +68,7 @@ public:
     /// from there, then the matrices forwards.
     void lay_out(plan& to, std::size_t result) {
         const std::size_t last = passes_.size() - 1;
-        // A register dropped after pass p changes what is alive up to p, and nothing that a later pass looks at.
+        // A register dropped after pass p changes what is alive up to p, nothing that a later pass looks at.
         register_sets live = liveness(result);
         for (std::size_t p = 0; p < last; ++p) { drop_redundant_register(p, live); }
         live = liveness(result);

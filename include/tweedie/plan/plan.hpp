@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -39,16 +40,18 @@ struct plan_pass {
 ///
 /// - `step`         index of the solver's step this call belongs to.
 /// - `at`           noise level of the state that is evaluated, in the plan's schedule.
+/// - `to`           the level a flow map is asked to go to, in the plan's schedule; empty for other networks.
 /// - `query`        the register that is evaluated.
 /// - `editable`     whether replacing that register replaces the state: false where the solver keeps the
 ///                  state in another register and evaluates a guess of it.
 /// - `input_scale`  the register holds `input_scale * x`; 1 until the plan is folded.
-/// - `asks`         the level the network is told; equal to `at` until the plan is folded.
+/// - `asks`         what the network is told; `at` and `to`, by their times, until the plan is folded.
 /// - `x0`           `x0_hat = x0.x * x + x0.output * output`; (0, 1) until the plan is folded: the output is
 ///                  x0_hat.
 struct plan_call {
     std::size_t step = 0;
     level at;
+    std::optional<level> to = {};
     std::size_t query = 0;
     bool editable = true;
     double input_scale = 1.0;
@@ -101,6 +104,20 @@ struct plan_counts {
 namespace detail {
 
 inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
+
+/// What a call of a plan that is not folded tells the network.
+[[nodiscard]] inline network_level asked_as_planned(const level& at, const std::optional<level>& to) {
+    const auto by_time = [](const level& l) {
+        told_level told;
+        static_cast<level&>(told) = l;
+        told.condition = l.t;
+        return told;
+    };
+    network_level asked;
+    static_cast<told_level&>(asked) = by_time(at);
+    if (to) { asked.to = by_time(*to); }
+    return asked;
+}
 
 /// What each row of a pass merely moves, of its first `columns` columns (registers and the output, not
 /// draws), or `npos` where it computes. Of two rows that are the same column, the second computes a copy. The

@@ -28,9 +28,10 @@ namespace tweedie {
 ///       r0 x = 0.53 r0 + 0.61 out - 0.14 r1                `out`: the network's output, `z3`: fourth draw
 ///       r1 x0_hat = 1 out
 ///
-/// `not editable` stands where the state is kept apart from what is evaluated. A folded plan also has, per
-/// call, the lines `input_scale`, `asks` (t alpha sigma condition) and `x0` (weights of x and out). Numbers
-/// are the shortest that read back to the same double.
+/// A call of a flow map goes on with the level it is to go to: `to 1 1 1`. `not editable` stands where the
+/// state is kept apart from what is evaluated. A folded plan also has, per call, the lines `input_scale`,
+/// `asks` (t alpha sigma condition, of a flow map `to` and the same again) and `x0` (weights of x and out).
+/// Numbers are the shortest that read back to the same double.
 [[nodiscard]] inline std::string to_text(const plan& p) {
     require_plan(p);
     std::string text;
@@ -41,6 +42,11 @@ namespace tweedie {
         number(l.alpha);
         text += ' ';
         number(l.sigma);
+    };
+    const auto write_told = [&](const told_level& told) {
+        write_level(told);
+        text += ' ';
+        number(told.condition);
     };
     std::size_t registers = 1;
     const auto write_pass = [&](const plan_pass& pass, bool after_call) {
@@ -84,18 +90,23 @@ namespace tweedie {
     for (const plan_call& call : p.calls) {
         text += "call r" + std::to_string(call.query) + " step " + std::to_string(call.step) + " at ";
         write_level(call.at);
+        if (call.to) {
+            text += " to ";
+            write_level(*call.to);
+        }
         text += '\n';
         if (!call.editable) { text += "  not editable\n"; }
         const bool plain = call.input_scale == 1.0 && call.x0 == read_weights{} &&
-                           static_cast<const level&>(call.asks) == call.at &&
-                           call.asks.condition == call.at.t;
+                           call.asks == detail::asked_as_planned(call.at, call.to);
         if (!plain) {
             text += "  input_scale ";
             number(call.input_scale);
             text += "\n  asks ";
-            write_level(call.asks);
-            text += ' ';
-            number(call.asks.condition);
+            write_told(call.asks);
+            if (call.asks.to) {
+                text += " to ";
+                write_told(*call.asks.to);
+            }
             text += "\n  x0 ";
             number(call.x0.x);
             text += ' ';
@@ -178,6 +189,20 @@ public:
         l.alpha = real();
         l.sigma = real();
         return l;
+    }
+
+    told_level read_told() {
+        told_level told;
+        static_cast<level&>(told) = read_level();
+        told.condition = real();
+        return told;
+    }
+
+    /// Whether the line goes on with this word, which is then read.
+    bool goes_on(std::string_view with) {
+        if (peek() != with) { return false; }
+        word();
+        return true;
     }
 
     [[noreturn]] void fail(const std::string& rule) const {
@@ -270,8 +295,8 @@ private:
             call.step = in.count();
             in.expect("at");
             call.at = in.read_level();
-            static_cast<level&>(call.asks) = call.at;
-            call.asks.condition = call.at.t;
+            if (in.goes_on("to")) { call.to = in.read_level(); }
+            call.asks = detail::asked_as_planned(call.at, call.to);
             registers = pass->rows.size();
             pass = nullptr;  // it may move with the vector
             p.calls.push_back(std::move(call));
@@ -290,8 +315,10 @@ private:
             p.calls.back().input_scale = in.real();
         } else if (key == "asks" && !p.calls.empty()) {
             in.word();
-            static_cast<level&>(p.calls.back().asks) = in.read_level();
-            p.calls.back().asks.condition = in.real();
+            network_level& asks = p.calls.back().asks;
+            static_cast<told_level&>(asks) = in.read_told();
+            asks.to.reset();
+            if (in.goes_on("to")) { asks.to = in.read_told(); }
         } else if (key == "x0" && !p.calls.empty()) {
             in.word();
             p.calls.back().x0.x = in.real();

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -140,6 +141,13 @@ public:
         return evaluate(x, at).x0;
     }
 
+    /// Asks a flow map to go from `x` at level `at` to the level `to`, and gives the constant x0_hat that
+    /// would take x there: `x_to = (sigma_to / sigma) x + (alpha_to - alpha sigma_to / sigma) x0_hat`. One
+    /// network call. A network that takes no target gives its data prediction.
+    [[nodiscard]] linear_form data_prediction(const linear_form& x, const level& at, const level& to) {
+        return evaluate(x, at, to).x0;
+    }
+
     /// Evaluates the network at `x` and gives its noise prediction, `eps_hat = (x - alpha x0_hat) / sigma`.
     /// One network call.
     /// - at  a level with sigma > 0.
@@ -186,13 +194,14 @@ private:
         linear_form x0;
     };
 
-    [[nodiscard]] evaluation evaluate(const linear_form& x, const level& at) {
+    [[nodiscard]] evaluation evaluate(const linear_form& x, const level& at,
+                                      const std::optional<level>& to = {}) {
         const std::size_t query = close_pass(x);
         plan_call call;
         call.step = step_;
         call.at = at;
-        static_cast<level&>(call.asks) = at;
-        call.asks.condition = at.t;
+        call.to = to;
+        call.asks = detail::asked_as_planned(at, to);
         plan_.calls.push_back(std::move(call));
         return {linear_form(query), linear_form(layout_.add("x0_hat", detail::symbol_kind::output))};
     }

@@ -142,6 +142,11 @@ private:
             add_number(call.asks.condition);
             add_number(call.asks.alpha);
             add_number(call.asks.sigma);
+            if (call.asks.to) {
+                add_number(call.asks.to->condition);
+                add_number(call.asks.to->alpha);
+                add_number(call.asks.to->sigma);
+            }
             add_number(call.input_scale);
             add_pass(call.then);
         }

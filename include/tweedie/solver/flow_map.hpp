@@ -29,9 +29,8 @@ namespace tweedie::solver {
 /// Geng et al. 2025, arXiv:2505.13447 (MeanFlow). eta = 0 follows the map from level to level, eta = 1 is
 /// `consistency` with the network asked to go all the way.
 ///
-/// The network is called with the level it starts from alone: a `network_level` has no second level. A flow
-/// map gets its target from the grid it was given (the level after the one it is called at; for eta > 0 its
-/// r). A network without a target, an ordinary denoiser, makes this DDIM.
+/// The network finds r in `network_level::to`, on its own schedule. One that does not look there, an ordinary
+/// denoiser, makes this DDIM.
 /// - order   that of the map; exact with an exact one. 1 with an ordinary denoiser and eta = 0.
 /// - cost    1 network call per step; 1 live tensor.
 /// - random  one draw per step when eta > 0, none on a step to sigma = 0.
@@ -41,20 +40,20 @@ namespace tweedie::solver {
 struct flow_map {
     double eta = 0.0;  ///< share of the next level's noise that is fresh; 0 to 1
 
-    [[nodiscard]] tweedie::plan plan(const any_schedule& /*schedule*/, std::span<const level> levels) const {
+    [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
         if (!(eta >= 0.0 && eta <= 1.0)) { throw std::invalid_argument("flow_map: eta must lie in [0, 1]"); }
         require_levels(levels, "flow_map");
         plan_writer p(eta == 0.0 ? "flow_map" : "flow_map(eta=" + detail::shortest(eta) + ")", levels);
         plan_variable x = p.state();
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
-            // r in the scale of t: x_r alpha_t / alpha_r
-            level r = t;
-            r.sigma = t.sigma * std::sqrt((1.0 - eta) * (1.0 + eta));
+            level scaled = t;  // r in the scale of t: x_r alpha_t / alpha_r
+            scaled.sigma = t.sigma * std::sqrt((1.0 - eta) * (1.0 + eta));
+            const level r = scaled == t ? t : at_half_log_snr(schedule, scaled.half_log_snr());
             const double noise = eta * t.sigma;
 
-            const linear_form x0 = p.data_prediction(x, s);
-            x = data_step(x, s, r, x0);
+            const linear_form x0 = p.data_prediction(x, s, r);
+            x = data_step(x, s, scaled, x0);
             if (noise > 0.0) { x = x + noise * p.noise(); }
         }
         return p.finish(x);

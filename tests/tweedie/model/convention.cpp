@@ -100,6 +100,35 @@ TEST_CASE("on another schedule a network is asked at the level of equal signal-t
           "t = 1");
 }
 
+TEST_CASE("a flow map is told where to go like where it is, on its own schedule", "[model][convention]") {
+    const schedule::edm edm;
+    const schedule::flow flow;
+    const convention network(prediction::flow_velocity, flow, {.time_scale = 1000.0});
+    CHECK(!network.call_at(at(edm, 3.0)).at.to.has_value());
+    const network_call call = network.call_at(at(edm, 3.0), at(edm, 0.25));
+    const network_call alone = network.call_at(at(edm, 3.0));
+    CHECK(static_cast<const told_level&>(call.at) == alone.at);
+    CHECK((call.input_scale == alone.input_scale && call.x0 == alone.x0));
+    const told_level to = call.at.to.value();
+    CHECK_THAT(to.t, WithinRel(0.2, tol<double>::exact));  // t / (1 - t) = 0.25
+    CHECK_THAT(to.condition, WithinRel(200.0, tol<double>::exact));
+    CHECK((to.alpha == flow.alpha(to.t) && to.sigma == flow.sigma(to.t)));
+
+    // its own levels to the bit, the clean end among them
+    const schedule::discrete table = schedule::discrete::linear();
+    const convention indexed(prediction::epsilon, table, {.time = condition::index});
+    for (const double t : {500.3, 0.0, -1.0}) {
+        const told_level own = indexed.call_at(at(table, 999.0), at(table, t)).at.to.value();
+        CHECK(static_cast<const level&>(own) == at(table, t));
+        CHECK(own.condition == std::round(t));
+        CHECK(own.index() == std::lround(t));
+    }
+    // where a clean end has no finite number, that is what the network is told
+    const convention logarithmic(prediction::edm(0.5), edm, {.time = condition::sigma_quarter_log});
+    CHECK(logarithmic.call_at(at(edm, 3.0), at(edm, 0.0)).at.to->condition ==
+          -std::numeric_limits<double>::infinity());
+}
+
 TEST_CASE("conventions refuse what they cannot use", "[model][convention][errors]") {
     const schedule::edm edm;
     for (const double scale :

@@ -144,6 +144,32 @@ TEST_CASE("a writer keeps what later equations read, and nothing else", "[plan][
     static_cast<void>(unused);
 }
 
+TEST_CASE("variables of a step make the plan that variables of the whole run make", "[plan][writer]") {
+    const levels_t levels = interior_levels(schedule::edm{}, 6);
+    const auto midpoint = [&](plan_writer& p, plan_variable& x, plan_variable& start, std::size_t i) {
+        const auto [s, t] = p.step(i);
+        const level middle{0.5 * (s.t + t.t), 1.0, 0.5 * (s.sigma + t.sigma)};
+        start = x;
+        x = x + (middle.sigma - s.sigma) * p.noise_prediction(x, s);
+        const linear_form slope = p.noise_prediction(x, middle);
+        x = start + (t.sigma - s.sigma) * slope;
+    };
+    plan_writer once("test", levels);
+    plan_variable x = once.state();
+    plan_variable start = once.variable("start");
+    for (std::size_t i = 0; i < once.steps(); ++i) { midpoint(once, x, start, i); }
+
+    plan_writer each("test", levels);
+    plan_variable y = each.state();
+    for (std::size_t i = 0; i < each.steps(); ++i) {
+        plan_variable step_start = each.variable("start");
+        plan_history unread = each.remember("unread", 2);
+        unread.push(y);
+        midpoint(each, y, step_start, i);
+    }
+    CHECK(each.finish(y) == once.finish(x));
+}
+
 TEST_CASE("the predictions of a writer are those of the schedule", "[plan][writer]") {
     const schedule::flow flow;
     const levels_t levels = {at(flow, 0.8), at(flow, 0.3)};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/plan/analyze.hpp>
 
-// Plans of many calls, and draws that are read more than once. What analyze says of a single run is in fold.cpp.
+// Plans of many calls, and draws that are read more than once. What analyze says of one run is in fold.cpp.
 
 #include <tweedie/plan/text.hpp>
 #include <tweedie/solver/sde_dpm_solver.hpp>

@@ -3,6 +3,7 @@
 #include <tweedie/plan/analyze.hpp>
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/text.hpp>
+#include <tweedie/solver/flow_map.hpp>
 
 #include "../solver/checks.hpp"
 
@@ -56,6 +57,45 @@ TEST_CASE("the text of a plan is what its documentation shows", "[plan][text]") 
           "  r1 x0_hat = 1 out\n"
           "call r0 step 1 at 1 1 1\n"
           "  r0 x = -1 r0 - 0.1 r1 + 1.5 out\n");
+}
+
+TEST_CASE("a call of a flow map says where to go", "[plan][text][fold]") {
+    const schedule::edm edm;
+    const levels_t levels = {at(edm, 4.0), at(edm, 1.0), at(edm, 0.25)};
+    const plan p = solver::flow_map{}.plan(edm, levels);
+    CHECK(to_text(p) ==
+          "tweedie plan 1\n"
+          "solver flow_map\n"
+          "output x0_hat\n"
+          "level 4 1 4\n"
+          "level 1 1 1\n"
+          "level 0.25 1 0.25\n"
+          "start\n"
+          "  r0 x = 1 r0\n"
+          "call r0 step 0 at 4 1 4 to 1 1 1\n"
+          "  r0 x = 0.25 r0 + 0.75 out\n"
+          "call r0 step 1 at 1 1 1 to 0.25 1 0.25\n"
+          "  r0 x = 0.25 r0 + 0.75 out\n");
+    CHECK(parse_plan(to_text(p)) == p);
+
+    const plan folded = fold(p, {prediction::flow_velocity, schedule::flow{}, {.time_scale = 10.0}});
+    CHECK(to_text(folded).find("  asks 0.5 0.5 0.5 5 to 0.2 0.8 0.2 2\n") != std::string::npos);
+    CHECK(parse_plan(to_text(folded)) == folded);
+
+    // what a file says of the target is what is read, whether it is told or not
+    plan untold = p;
+    untold.calls[0].asks.to.reset();
+    CHECK(parse_plan(to_text(untold)) == untold);
+    CHECK(untold != p);
+    plan elsewhere = p;
+    elsewhere.calls[0].to = levels[2];
+    CHECK(parse_plan(to_text(elsewhere)) == elsewhere);
+    for (const char* broken : {" to 1 1\n", " to\n", " too 1 1 1\n", " to 1 1 1 1\n"}) {
+        std::string text = to_text(p);
+        const std::string good = " to 1 1 1\n";
+        text.replace(text.find(good), good.size(), broken);
+        CHECK(refusal([&] { static_cast<void>(parse_plan(text)); }).find("parse_plan: line 9: ") == 0);
+    }
 }
 
 TEST_CASE("blank lines and the order of weights do not matter", "[plan][text]") {

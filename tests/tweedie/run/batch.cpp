@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/run/batch.hpp>
+#include <tweedie/solver/flow_map.hpp>
 
 #include <support/catch.hpp>
 
@@ -69,6 +70,54 @@ TEST_CASE("a batch serves its runs in turn", "[run][batch][contract]") {
     }
     CHECK(calls == 8);  // 15 evaluations, two at a time
     CHECK(order == std::vector<std::size_t>{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("a flow map is told its target however it is run, and the target tells programs apart",
+          "[run][stepper][batch][program]") {
+    const plan p = edm_plan(solver::flow_map{}, 3);
+    const convention asked(prediction::x0, schedule::edm{}, {.time_scale = 2.0});
+    const program ready(p, asked);
+    std::vector<network_level> told;
+    tensor_f x = start(4, p);
+    stepper alone(ready, x);
+    while (const auto query = alone.next()) {
+        told.push_back(query->level);
+        alone.supply(tensor_f(4, 0.5F));
+    }
+    REQUIRE(told.size() == 3);
+    for (std::size_t k = 0; k < 3; ++k) {
+        CHECK(told[k].condition == 2.0 * p.levels[k].t);
+        REQUIRE(told[k].to.has_value());
+        CHECK(static_cast<const level&>(*told[k].to) == p.levels[k + 1]);
+        CHECK(told[k].to->condition == 2.0 * p.levels[k + 1].t);
+    }
+
+    batch runs(stepper(ready, x));
+    std::size_t k = 0;
+    const auto watch = [&](const batched_query<tensor_f>& query) {
+        CHECK(*query.levels[0] == told.at(k++));
+        *query.outputs[0] = tensor_f(4, 0.5F);
+    };
+    while (runs.advance(watch, 1) > 0) {}
+    CHECK(k == 3);
+
+    k = 0;
+    const denoiser model(
+        [&](const tensor_f& y, const network_level& at) {
+            CHECK(at == told.at(k++));
+            return tensor_f(y.size(), 0.5F);
+        },
+        asked.prediction(), asked.schedule(), asked.options());
+    CHECK(sample(p, model, x));
+    CHECK(k == 3);
+
+    plan elsewhere = p;
+    elsewhere.calls[1].to = at(schedule::edm{}, 0.25);
+    CHECK(program(elsewhere, asked).fingerprint() != ready.fingerprint());
+    plan nowhere = p;
+    for (plan_call& call : nowhere.calls) { call.to.reset(); }
+    CHECK(program(nowhere, asked).fingerprint() != ready.fingerprint());
+    CHECK(program(nowhere, asked).fingerprint() == program(edm_plan(solver::ddim{}, 3), asked).fingerprint());
 }
 
 TEST_CASE("a batch allocates nothing while runs are in flight", "[run][batch][cost]") {

@@ -18,11 +18,12 @@ double exact_flow(double y, double kappa, double kappa_r) {
     return mu + (y - mu) * std::sqrt((v + kappa_r * kappa_r) / (v + kappa * kappa));
 }
 
-/// As a data prediction: the constant that would take x there, y_r = y kappa_r / kappa + (1 - kappa_r /
-/// kappa) X.
-double exact_map(double x, const level& s, double kappa_r) {
+/// A flow map that knows the way, as a data prediction: the constant that would take x from where it is asked
+/// to where it is asked to go, y_r = y kappa_r / kappa + (1 - kappa_r / kappa) X.
+double exact_map(double x, const network_level& s) {
     const double y = x / s.alpha;
     const double kappa = s.sigma / s.alpha;
+    const double kappa_r = s.to.value().sigma / s.to.value().alpha;
     const double keep = kappa_r / kappa;
     return (exact_flow(y, kappa, kappa_r) - keep * y) / (1.0 - keep);
 }
@@ -35,17 +36,62 @@ TEST_CASE("a flow map that knows the way arrives in any number of steps", "[solv
             INFO(s.name << ", " << steps << " steps");
             const levels_t levels = grid::karras(s.schedule, steps, {.sigma_max = 20.0});
             const plan p = solver::flow_map{}.plan(s.schedule, levels);
-            // the network finds its target in the grid: the level after the one it is asked at
-            const auto x0 = [&](double x, const level& at) {
-                std::size_t i = 0;
-                while (std::abs(levels[i].half_log_snr() - at.half_log_snr()) > 1e-9) { ++i; }
-                return exact_map(x, at, levels[i + 1].sigma / levels[i + 1].alpha);
-            };
             const double y = 13.0;
             const level& from = levels.front();
-            CHECK_THAT(run_on_double(p, s.schedule, from.alpha * y, x0) / levels.back().alpha,
+            CHECK_THAT(run_on_double(p, s.schedule, from.alpha * y, exact_map) / levels.back().alpha,
                        WithinRel(exact_flow(y, from.sigma / from.alpha, 0.0), 1e-11));
         }
+    }
+}
+
+TEST_CASE("a mean velocity trained on a flow arrives on any schedule, each level told on its own",
+          "[solver][flow_map][exact]") {
+    const schedule::flow flow;
+    // MeanFlow's U: (x_r - x_s) / (r - s), told s and r times 1000
+    const auto network = [&](double x, const network_level& at) {
+        CHECK(at.condition == 1000.0 * at.t);
+        const level& r = at.to.value();
+        CHECK(at.to->condition == 1000.0 * r.t);
+        CHECK_THAT(r.alpha, WithinRel(1.0 - r.t, tol<double>::exact));
+        const double y = exact_flow(x / at.alpha, at.sigma / at.alpha, r.sigma / r.alpha);
+        return (r.alpha * y - x) / (r.t - at.t);
+    };
+    const denoiser model(network, prediction::flow_velocity, flow, {.time_scale = 1000.0});
+    for (const named_schedule& s : all_schedules()) {
+        for (const grid::final_level last : {grid::final_level::zero, grid::final_level::sigma_min}) {
+            for (const int steps : {1, 2, 5}) {
+                INFO(s.name << ", " << steps << " steps");
+                const levels_t levels = grid::karras(s.schedule, steps, {.sigma_max = 20.0, .last = last});
+                const double y = 13.0;
+                const level& from = levels.front();
+                const level& to = levels.back();
+                double x = from.alpha * y;
+                CHECK(sample(solver::flow_map{}.plan(s.schedule, levels), model, x));
+                CHECK_THAT(
+                    x,
+                    WithinRel(to.alpha * exact_flow(y, from.sigma / from.alpha, to.sigma / to.alpha), 1e-11));
+            }
+        }
+    }
+}
+
+TEST_CASE("flow_map asks to go to r, on the plan's schedule", "[solver][flow_map][exact]") {
+    for (const named_schedule& s : all_schedules()) {
+        INFO(s.name);
+        const levels_t levels = grid::karras(s.schedule, 4);
+        for (const double eta : {0.0, 0.6, 1.0}) {
+            const plan p = solver::flow_map{.eta = eta}.plan(s.schedule, levels);
+            for (std::size_t k = 0; k < p.calls.size(); ++k) {
+                const level& t = levels[k + 1];
+                const level r = p.calls[k].to.value();
+                if (eta == 0.0) { CHECK(r == t); }
+                CHECK_THAT(r.sigma / r.alpha, WithinAbs(std::sqrt(1.0 - eta * eta) * t.sigma / t.alpha,
+                                                        1e-11 * t.sigma / t.alpha));
+                CHECK(r.sigma == s.schedule.sigma(r.t));
+            }
+        }
+        // who does not ask a flow map names no target
+        for (const plan_call& call : solver::tcd{}.plan(s.schedule, levels).calls) { CHECK(!call.to); }
     }
 }
 
@@ -56,22 +102,16 @@ TEST_CASE("flow_map with eta keeps the exact law: to r by the map, back to t by 
     for (const double eta : {0.3, 1.0}) {
         const plan p = solver::flow_map{.eta = eta}.plan(vp, levels);
         REQUIRE(counts(p).draws == 3);
-        const auto x0 = [&](double x, const level& at) {
-            std::size_t i = 0;
-            while (std::abs(levels[i].half_log_snr() - at.half_log_snr()) > 1e-9) { ++i; }
-            const double kappa = levels[i + 1].sigma / levels[i + 1].alpha;
-            return exact_map(x, at, std::sqrt(1.0 - eta * eta) * kappa);
-        };
         const level& from = levels.front();
         const level& to = levels.back();
         std::vector<std::vector<double>> none(3, std::vector<double>{0.0});
-        const double base = run_on_double(p, vp, from.alpha * mu, x0, nullptr, none);
-        const double along = run_on_double(p, vp, from.alpha * mu + 1.0, x0, nullptr, none) - base;
+        const double base = run_on_double(p, vp, from.alpha * mu, exact_map, nullptr, none);
+        const double along = run_on_double(p, vp, from.alpha * mu + 1.0, exact_map, nullptr, none) - base;
         double variance = along * along * (from.alpha * from.alpha * v + from.sigma * from.sigma);
         for (std::size_t k = 0; k < 3; ++k) {
             std::vector<std::vector<double>> one = none;
             one[k][0] = 1.0;
-            const double gain = run_on_double(p, vp, from.alpha * mu, x0, nullptr, one) - base;
+            const double gain = run_on_double(p, vp, from.alpha * mu, exact_map, nullptr, one) - base;
             variance += gain * gain;
         }
         CHECK_THAT(base, WithinRel(to.alpha * mu, 1e-11));
