@@ -3,6 +3,7 @@
 #include <tweedie/optim/adan.hpp>
 #include <tweedie/optim/amsgrad.hpp>
 #include <tweedie/optim/dual_adam.hpp>
+#include <tweedie/optim/ema.hpp>
 #include <tweedie/optim/lion.hpp>
 #include <tweedie/optim/sgd.hpp>
 #include <tweedie/optim/support.hpp>
@@ -232,6 +233,29 @@ TEST_CASE("16-bit parameters are rounded to nearest after a step in float", "[op
     };
     check(optim::bfloat16{});
     check(optim::float16{});
+}
+
+TEST_CASE("16-bit gradients are clipped, checked and averaged too", "[optim][half]") {
+    using optim::bfloat16;
+    std::vector<bfloat16> x{bfloat16(1.0F), bfloat16(2.0F)};
+    std::vector<bfloat16> g{bfloat16(3.0F), bfloat16(-4.0F)};
+    optim::state<float> state;
+    const auto result = optim::sgd{.learning_rate = 1, .clip = {.norm = 2.5}}.step(x, g, state);
+    CHECK(result);
+    CHECK(result.gradient_norm == 5.0);
+    CHECK(static_cast<float>(x[0]) == -0.5F);
+    CHECK(static_cast<float>(x[1]) == 4.0F);
+    optim::state<float> average;
+    optim::ema{.decay = 0.5}.update(x, average);
+    x[0] = bfloat16(1.5F);
+    optim::ema{.decay = 0.5}.update(x, average);
+    std::vector<float> out(2);
+    optim::ema::copy(average, out);
+    CHECK(out == std::vector<float>{0.5F, 4.0F});
+    g[1] = bfloat16(std::numeric_limits<float>::infinity());
+    const auto before = x;
+    CHECK(adam{}.step(x, g, average = {}).status == step_status::gradient_not_finite);
+    CHECK(x == before);
 }
 
 TEST_CASE("16-bit numbers are converted as IEEE says", "[optim][half]") {
