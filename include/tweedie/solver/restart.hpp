@@ -61,11 +61,14 @@ struct restart {
         plan_writer p(name(), levels);
         plan_variable x = p.state();
         plan_variable half = p.variable("half");
+        std::vector<std::size_t> where;  // each interval restarts
+        for (const restart_interval& interval : intervals) { where.push_back(nearest(levels, interval)); }
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
             heun_step(p, x, half, s, t, schedule);
-            for (const restart_interval& interval : intervals) {
-                if (nearest(levels, interval) != i + 1) { continue; }
+            for (std::size_t r = 0; r < intervals.size(); ++r) {
+                if (where[r] != i + 1) { continue; }
+                const restart_interval& interval = intervals[r];
                 const std::vector<level> inner =
                     way_down(schedule, t, interval.s_tmax,
                              interval.steps > 0 ? interval.steps : steps_of_grid(levels, i + 1, interval));
