@@ -238,6 +238,24 @@ template <class Levels>
     return times;
 }
 
+/// Times with that of a stage in each step, for solvers that draw up to a stage and from there to the end
+/// (`dpmpp_sde`, r being theirs): the stage lies at r of the step in half-log-SNR.
+///
+/// A step from pure noise or to no noise, which such solvers take at once, gets none.
+/// - errors  tier 1: r outside (0, 1).
+[[nodiscard]] inline std::vector<double> with_stages(std::span<const double> times, double r = 0.5) {
+    if (!(r > 0.0 && r < 1.0)) { throw std::invalid_argument("with_stages: r must lie in (0, 1)"); }
+    const auto inside = [](double t) { return t > 0.0 && std::isfinite(t); };
+    std::vector<double> out;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        out.push_back(times[i]);
+        if (i + 1 < times.size() && inside(times[i]) && inside(times[i + 1])) {
+            out.push_back(times[i] * std::pow(times[i + 1] / times[i], r));
+        }
+    }
+    return out;
+}
+
 /// What `brownian_noise` is made of.
 struct brownian_noise_options {
     std::uint64_t seed = 0;
@@ -257,10 +275,10 @@ struct brownian_noise_options {
 /// well.
 ///
 /// - times   one per level for a solver that draws once per step (`data_clock`); for a solver with stages,
-///           one per level that it draws up to, in its order. Up or down.
+///           one per level that it draws up to, in its order (`with_stages`). Up or down.
 /// - random  times are rounded to `bits` bits first: two grids that share a time share it still, and the law
 ///           is exact on the rounded ones.
-/// - cost    `2 bits` normals per element and draw, about 50 times `noise`; the lists of nodes are made at
+/// - cost    `2 bits` normals per element and draw, about 75 times `noise`; the lists of nodes are made at
 ///           the start.
 /// - errors  tier 1: `bits` out of range; a draw beyond the times, or of an interval that is empty or reaches
 ///           a time that is negative or not finite (a level without noise), when asked for.
