@@ -12,6 +12,7 @@
 #include <tweedie/solver/renoise.hpp>
 #include <tweedie/solver/single_step.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <optional>
@@ -54,9 +55,9 @@ enum class inner_nodes {
 ///           `lower_order_final` the last step is too, which costs order 3 one.
 /// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders.
 ///           2 live tensors for order 2, 3 for order 3.
-/// - random  with eta > 0 (own nodes) each step goes to the cleaner level of `ancestral` and adds its noise,
-///           as dpm_fast does: one draw per step, none on the last. Mean and variance converge with the
-///           order.
+/// - random  with eta > 0 (own nodes) each step goes to the cleaner level of `ancestral`, but none beyond the
+///           last level of the run, and adds its noise, as dpm_fast does: one draw per step, none on the last.
+///           Mean and variance converge with the order.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that
 ///           do not fit the levels or lie outside [1, 3]; eta or s_noise negative or not finite; eta > 0, r1
 ///           or r2 with `inner_nodes::levels`; levels that are not strictly denoising, nor (with eta = 0)
@@ -79,7 +80,7 @@ struct dpm_solver_singlestep {
     /// The orders of the steps that spend `calls` network calls.
     [[nodiscard]] static std::vector<std::size_t> order_list(std::size_t calls, std::size_t order,
                                                              bool lower_order_final = true) {
-        require_order(order);
+        require_order(order, "dpm_solver_singlestep: order");
         std::vector<std::size_t> out(calls / order, order);
         if (calls % order > 0) { out.push_back(calls % order); }
         if (lower_order_final && order > 1 && calls % order == 0 && calls > 0) {
@@ -91,6 +92,39 @@ struct dpm_solver_singlestep {
             // a step of first order would cost the run its third
             out[out.size() - 2] = 2;
             out.back() = 2;
+        }
+        return out;
+    }
+
+    /// The orders of the steps over the intervals of `levels`, a step of order k over k of them: `orders`, or
+    /// where that is empty those of `order_list`. A step from pure noise or to sigma = 0 is of first order,
+    /// over one interval.
+    /// - errors  `std::invalid_argument`: orders outside [1, 3], or that do not sum to the intervals; `who`
+    ///           begins the message.
+    [[nodiscard]] std::vector<std::size_t> orders_over(std::span<const level> levels,
+                                                       const std::string& who) const {
+        const std::size_t intervals = levels.size() - 1;
+        std::size_t total = 0;
+        for (const std::size_t k : orders) {
+            require_order(k, who + ": orders");
+            total += k;
+        }
+        if (!orders.empty() && total != intervals) {
+            throw std::invalid_argument(who + ": orders must sum to the steps of the levels");
+        }
+        const bool noise = levels.front().alpha == 0.0;
+        std::vector<std::size_t> out = orders;
+        if (out.empty()) {
+            const std::size_t calls = intervals - (noise && intervals > 1 ? 1 : 0);
+            out = order_list(calls, order, lower_order_final);
+            if (calls < intervals) { out.insert(out.begin(), 1); }
+        } else if (noise && out.front() > 1) {
+            out.front() -= 1;
+            out.insert(out.begin(), 1);
+        }
+        if (levels.back().sigma == 0.0 && out.back() > 1) {
+            out.back() -= 1;
+            out.push_back(1);
         }
         return out;
     }
@@ -112,8 +146,7 @@ struct dpm_solver_singlestep {
             if (nodes == inner_nodes::levels) {
                 x = single_step(p, x, m, s, levels.subspan(i + 1, k - 1), t, options);
             } else {
-                // no cleaner than the last level, so none on the last step
-                const renoised_step to = ancestral(s, t, end + 1 < levels.size() ? eta : 0.0);
+                const renoised_step to = below(s, t, levels.back());
                 x = single_step(p, schedule, x, m, s, to.clean, options);
                 if (to.noise * s_noise > 0.0) { x = x + to.noise * s_noise * p.noise(); }
             }
@@ -124,7 +157,7 @@ struct dpm_solver_singlestep {
 
 private:
     void require_options() const {
-        require_order(order);
+        require_order(order, "dpm_solver_singlestep: order");
         if (!(eta >= 0.0 && std::isfinite(eta))) {
             throw std::invalid_argument("dpm_solver_singlestep: eta must be finite and not negative");
         }
@@ -142,47 +175,27 @@ private:
         }
     }
 
-    static void require_order(std::size_t order) {
-        if (!(order >= 1 && order <= 3)) {
-            throw std::invalid_argument("dpm_solver_singlestep: order must lie in [1, 3]");
-        }
+    static void require_order(std::size_t order, const std::string& who) {
+        if (!(order >= 1 && order <= 3)) { throw std::invalid_argument(who + " must lie in [1, 3]"); }
+    }
+
+    /// The ancestral step from s to t, no cleaner than the last level of the run: so none on the last step.
+    [[nodiscard]] renoised_step below(const level& s, const level& t, const level& end) const {
+        if (eta == 0.0 || t == end) { return {t, 0.0}; }
+        level clean = ancestral(s, t, eta).clean;
+        clean.sigma = std::min(t.sigma, std::max(clean.sigma, end.sigma / end.alpha * t.alpha));
+        return {clean, std::sqrt((t.sigma - clean.sigma) * (t.sigma + clean.sigma))};
     }
 
     [[nodiscard]] std::vector<std::size_t> orders_on(std::span<const level> levels) const {
+        if (nodes == inner_nodes::levels) { return orders_over(levels, "dpm_solver_singlestep"); }
         const std::size_t intervals = levels.size() - 1;
-        const bool own = nodes == inner_nodes::own;
-        if (!orders.empty()) {
-            std::size_t total = 0;
-            for (const std::size_t k : orders) {
-                require_order(k);
-                total += own ? 1 : k;
-            }
-            if (total != intervals) {
-                throw std::invalid_argument(
-                    own ? "dpm_solver_singlestep: orders must be as many as the steps of the levels"
-                        : "dpm_solver_singlestep: orders must sum to the steps of the levels");
-            }
+        for (const std::size_t k : orders) { require_order(k, "dpm_solver_singlestep: orders"); }
+        if (!orders.empty() && orders.size() != intervals) {
+            throw std::invalid_argument(
+                "dpm_solver_singlestep: orders must be as many as the steps of the levels");
         }
-        std::vector<std::size_t> out = orders;
-        if (own) {
-            if (out.empty()) { out.assign(intervals, order); }
-            return out;
-        }
-        // steps from pure noise and to sigma = 0 are of first order, over one interval
-        const bool noise = levels.front().alpha == 0.0;
-        if (out.empty()) {
-            const std::size_t calls = intervals - (noise && intervals > 1 ? 1 : 0);
-            out = order_list(calls, order, lower_order_final);
-            if (calls < intervals) { out.insert(out.begin(), 1); }
-        } else if (noise && out.front() > 1) {
-            out.front() -= 1;
-            out.insert(out.begin(), 1);
-        }
-        if (levels.back().sigma == 0.0 && out.back() > 1) {
-            out.back() -= 1;
-            out.push_back(1);
-        }
-        return out;
+        return orders.empty() ? std::vector<std::size_t>(intervals, order) : orders;
     }
 
     [[nodiscard]] std::string describe() const {

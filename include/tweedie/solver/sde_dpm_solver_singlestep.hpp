@@ -66,7 +66,9 @@ struct sde_dpm_solver_singlestep {
             throw std::invalid_argument("sde_dpm_solver_singlestep: s_noise must be finite and not negative");
         }
         require_levels(levels, "sde_dpm_solver_singlestep");
-        const std::vector<std::size_t> steps = orders_on(levels);
+        const std::vector<std::size_t> steps =
+            dpm_solver_singlestep{.order = order, .lower_order_final = lower_order_final, .orders = orders}
+                .orders_over(levels, "sde_dpm_solver_singlestep");
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
         plan_variable x_s = p.variable("x_s");
@@ -119,37 +121,6 @@ private:
             const linear_form d1 = (nodes[1].value - nodes[0].value) / r1;
             const linear_form d2 = (nodes[2].value - nodes[0].value) / r2;
             out -= to.alpha * (2.0 / (r2 - r1)) * (d2 - d1);
-        }
-        return out;
-    }
-
-    [[nodiscard]] std::vector<std::size_t> orders_on(std::span<const level> levels) const {
-        const std::size_t intervals = levels.size() - 1;
-        std::size_t total = 0;
-        for (const std::size_t k : orders) {
-            if (!(k >= 1 && k <= 3)) {
-                throw std::invalid_argument("sde_dpm_solver_singlestep: orders must lie in [1, 3]");
-            }
-            total += k;
-        }
-        if (!orders.empty() && total != intervals) {
-            throw std::invalid_argument(
-                "sde_dpm_solver_singlestep: orders must sum to the steps of the levels");
-        }
-        // steps from pure noise and to sigma = 0 are of first order, over one interval
-        const bool noise = levels.front().alpha == 0.0;
-        std::vector<std::size_t> out = orders;
-        if (out.empty()) {
-            const std::size_t calls = intervals - (noise && intervals > 1 ? 1 : 0);
-            out = dpm_solver_singlestep::order_list(calls, order, lower_order_final);
-            if (calls < intervals) { out.insert(out.begin(), 1); }
-        } else if (noise && out.front() > 1) {
-            out.front() -= 1;
-            out.insert(out.begin(), 1);
-        }
-        if (levels.back().sigma == 0.0 && out.back() > 1) {
-            out.back() -= 1;
-            out.push_back(1);
         }
         return out;
     }

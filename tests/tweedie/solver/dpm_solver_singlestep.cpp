@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <tweedie/grid/custom.hpp>
 #include <tweedie/plan/analyze.hpp>
 #include <tweedie/solver/dpm_solver_singlestep.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <string>
@@ -153,6 +155,25 @@ TEST_CASE("a budget of network calls is spent as dpm_fast does", "[solver][dpm_s
     }
 }
 
+TEST_CASE("with nodes of its own it inverts without noise", "[solver][dpm_solver_singlestep][inversion]") {
+    const schedule::vp_linear vp;
+    levels_t up = even(vp, 6);
+    std::reverse(up.begin(), up.end());
+    const plan p = method{.order = 1, .nodes = inner_nodes::own}.plan(vp, up);
+    CHECK(counts(p).draws == 0);
+    check_same_passes(p, solver::dpm_solver{.order = 1}.plan(vp, up), tol<double>::identity);
+}
+
+TEST_CASE("with eta no step goes beyond the last level", "[solver][dpm_solver_singlestep][exact]") {
+    const schedule::edm edm;
+    const levels_t levels = grid::from_sigmas(edm, {10.0, 1.0, 0.9, 0.8});
+    const plan p = method{.order = 1, .nodes = inner_nodes::own, .eta = 1.0}.plan(edm, levels);
+    CHECK(counts(p).draws == 2);
+    // to sigma 0.8 rather than to 1 / 10, and noise back up to 1
+    CHECK_THAT(p.calls[0].then.rows.at(0).weights.at(0), WithinRel(0.8 / 10.0, tol<double>::identity));
+    CHECK_THAT(p.calls[0].then.rows.at(0).weights.at(2), WithinRel(0.6, tol<double>::identity));
+}
+
 TEST_CASE("with eta the law of Gaussian samples converges with the order of the steps",
           "[solver][dpm_solver_singlestep][marginal]") {
     for (const named_schedule& s : order_schedules()) {
@@ -197,7 +218,7 @@ TEST_CASE("dpm_solver_singlestep refuses what it cannot do", "[solver][dpm_solve
     CHECK(message({.order = 0}) == who + "order must lie in [1, 3]");
     CHECK(message({.order = 4}) == who + "order must lie in [1, 3]");
     CHECK(message({.orders = {3, 2}}) == who + "orders must sum to the steps of the levels");
-    CHECK(message({.orders = {4}}) == who + "order must lie in [1, 3]");
+    CHECK(message({.orders = {4}}) == who + "orders must lie in [1, 3]");
     CHECK(message({.nodes = inner_nodes::own, .orders = {3, 1}}) ==
           who + "orders must be as many as the steps of the levels");
     CHECK(message({.r1 = 0.4}) == who + "eta, r1 and r2 need inner_nodes::own");
