@@ -23,13 +23,13 @@ namespace tweedie::solver {
 ///     x'' = (x' + x~) / 2
 ///
 /// in the schedule's own time, f = alpha' / alpha, g^2 = |2 sigma sigma' - 2 f sigma^2|, the score s =
-/// (alpha x0_hat - x) / sigma^2, W the Brownian increment of the step. (Exponential integrators are no base for
-/// this: their x' lies where the network expects it, whatever the step, and the difference is blind.)
+/// (alpha x0_hat - x) / sigma^2, W the Brownian increment of the step. (Exponential integrators are no base
+/// for this: their x' lies where the network expects it, whatever the step, and the difference is blind.)
 ///
 ///     error = sqrt(mean(((x' - x'') / max(atol, rtol max(|x'|, |x' before|)))^2))
 ///
-/// A step is accepted at 1 or less, and the run goes on from x''. Then h <- safety h error^-r, at most five times
-/// as long and no shorter than a tenth.
+/// A step is accepted at 1 or less, and the run goes on from x''. Then h <- safety h error^-r, at most five
+/// times as long and no shorter than a tenth.
 /// Source: Jolicoeur-Martineau et al. 2021, arXiv:2105.14080, algorithm 1. Deviations: the increment of a
 /// rejected step is not thrown away, see `brownian_pieces` (theirs draws a new one, which prefers increments
 /// that are easy to accept); the last step ends on the last level and the clean level is x = alpha x0_hat;

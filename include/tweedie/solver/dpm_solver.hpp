@@ -51,7 +51,7 @@ struct dpm_solver {
     form predicts = form::data;                 ///< data: DPM-Solver++; noise: DPM-Solver
     difference variant = difference::midpoint;  ///< how order 2 weights its difference
     bool lower_order_final = true;  ///< the last steps are of order 2 and 1; steadier below about 15 steps
-    bool euler_at_final = false;  ///< only the last step is of first order, whatever `lower_order_final` says
+    bool euler_at_final = false;    ///< the last step is of first order, whatever `lower_order_final` says
     solver::start start = solver::start::multistep;  ///< how order 3 begins
     bool peer_formula = false;                       ///< order 3 without the factor 2 in D2, as published
 

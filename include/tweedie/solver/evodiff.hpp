@@ -51,7 +51,7 @@ namespace tweedie::solver {
 /// - cost    as many network calls as steps: two before the second step, none for the last; 5 tensors; three
 ///           inner products per step.
 /// - errors  `std::invalid_argument`: blocks 0; levels that are not strictly denoising.
-/// - choose  to reproduce its pictures; `unipc` or `dpmpp_2m` are more accurate at the same cost.
+/// - choose  to reproduce its pictures; `unipc` or `dpm_solver` are more accurate at the same cost.
 struct evodiff {
     enum class formula {
         released,   ///< the authors' program

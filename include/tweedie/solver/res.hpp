@@ -58,7 +58,7 @@ struct res {
     double c2 = 0.5;                        ///< single-step: share of the step of the second stage; (0, 1]
     double c3 = 1.0;                        ///< order 3: of the third stage; (0, 1]
     bool lower_order_final = true;          ///< multistep: the last steps are of order 2 and 1
-    bool euler_at_final = false;            ///< only the last step is of first order
+    bool euler_at_final = false;  ///< the last step is of first order, whatever `lower_order_final` says
     solver::start start = solver::start::multistep;  ///< how multistep of order 3 begins
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {

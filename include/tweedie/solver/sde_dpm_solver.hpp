@@ -59,13 +59,13 @@ struct sde_dpm_solver {
         diffusers,    ///< that, and `- 1/2` where `+ 1/2` belongs: DPMSolverMultistepScheduler
     };
 
-    std::size_t order = 2;                           ///< 1 to 3
-    form predicts = form::data;                      ///< data is SDE-DPM-Solver++
-    difference variant = difference::midpoint;       ///< of the second order; taylor is called heun by peers
-    double eta = 1.0;                                ///< tau^2; 0 is the ODE, 1 the reverse-time SDE
-    double s_noise = 1.0;                            ///< factor on the noise; 1 keeps the law
-    bool lower_order_final = true;                   ///< the last steps use fewer nodes
-    bool euler_at_final = false;                     ///< the last step is of first order in any case
+    std::size_t order = 2;                      ///< 1 to 3
+    form predicts = form::data;                 ///< data is SDE-DPM-Solver++
+    difference variant = difference::midpoint;  ///< of the second order; taylor is called heun by peers
+    double eta = 1.0;                           ///< tau^2; 0 is the ODE, 1 the reverse-time SDE
+    double s_noise = 1.0;                       ///< factor on the noise; 1 keeps the law
+    bool lower_order_final = true;              ///< the last steps use fewer nodes
+    bool euler_at_final = false;  ///< the last step is of first order, whatever `lower_order_final` says
     solver::start start = solver::start::multistep;  ///< before there is a history
     peer peer_formula = peer::none;                  ///< only where pictures must be reproduced
 

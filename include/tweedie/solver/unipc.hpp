@@ -82,7 +82,7 @@ struct unipc {
     bool corrector = true;                      ///< use UniC
     std::vector<std::size_t> uncorrected = {};  ///< steps whose result is not corrected, counted from 0
     bool lower_order_final = true;  ///< the last steps use fewer nodes; steadier below about 15 steps
-    bool euler_at_final = false;  ///< only the last step is of first order, whatever `lower_order_final` says
+    bool euler_at_final = false;    ///< the last step is of first order, whatever `lower_order_final` says
     solver::start start = solver::start::multistep;  ///< how orders from 3 on begin
     solver::predictor predictor = nullptr;           ///< instead of UniP
     bool peer_formula = false;                       ///< the corrector of vary_coeff as published
