@@ -26,6 +26,13 @@ enum class torch_cpu_kernel {
     libm,  ///< ATEN_CPU_CAPABILITY=default; the C library's logf, cosf and sinf
 };
 
+/// Whose rules the numbers follow. Normals of 16 and more, and `rand`, are the same in both.
+enum class torch_release {
+    v1_13,  ///< recorded from it
+    v2_7,  ///< 2.7 and later, by their source: `randint` takes 64 bits from ranges of 2^28 on (before: 2^32),
+           ///< fewer than 16 doubles take log1p(-u) for ln(1 - u), which changes 3 % of them in the last bit
+};
+
 /// `torch.Generator(device="cpu")`: the numbers of torch's `randn`, `rand` and `randint`, bit for bit.
 ///
 ///     torch_cpu_generator g(42);
@@ -33,14 +40,13 @@ enum class torch_cpu_kernel {
 ///
 /// 16 normals or more, float or double, are made in blocks of 16 from uniforms u, i = 0 .. 7:
 ///
-///     z[i] = sqrt(-2 ln(1 - u[i])) cos(2 pi u[i + 8])     z[i + 8] = sqrt(-2 ln(1 - u[i])) sin(2 pi u[i + 8])
+///     z[i] = sqrt(-2 ln(1 - u[i])) cos(2 pi u[i + 8])    z[i + 8] = sqrt(-2 ln(1 - u[i])) sin(2 pi u[i + 8])
 ///
 /// where the last block does not fit, the last 16 elements are made again from 16 uniforms more. Fewer than
 /// 16 are made one by one in double, from two uniforms each pair, the second of a pair kept for the next call
-/// of fewer than 16. Source: the numbers of torch 1.13.1 (Debian's); Matsumoto and Nishimura 1998 for
-/// MT19937; Moshier's Cephes for the polynomials of `torch_cpu_kernel::avx2`, fused as in the x86-64 Linux
-/// builds. Newer versions take log1p(-u) for ln(1 - u) where they make fewer than 16: 3 % of such doubles
-/// differ in the last bit, floats do not.
+/// of fewer than 16.
+/// Source: the numbers of torch 1.13.1 (Debian's); Matsumoto and Nishimura 1998 for MT19937; Moshier's Cephes
+/// for the polynomials of `torch_cpu_kernel::avx2`, fused as in the x86-64 Linux builds.
 ///
 /// | call                             | bits depend on                                                      |
 /// |----------------------------------|---------------------------------------------------------------------|
@@ -57,8 +63,9 @@ enum class torch_cpu_kernel {
 class torch_cpu_generator {
 public:
     explicit torch_cpu_generator(std::uint64_t seed = 67280421310721,
-                                 torch_cpu_kernel kernel = torch_cpu_kernel::avx2)
-        : engine_(static_cast<std::uint32_t>(seed)), kernel_(kernel) {}
+                                 torch_cpu_kernel kernel = torch_cpu_kernel::avx2,
+                                 torch_release release = torch_release::v1_13)
+        : engine_(static_cast<std::uint32_t>(seed)), kernel_(kernel), release_(release) {}
 
     /// `torch.randn(out.size())`.
     void randn(std::span<float> out) {
@@ -112,7 +119,7 @@ public:
     void randint(std::int64_t low, std::int64_t high, std::span<std::int64_t> out) {
         if (!(low < high)) { throw std::invalid_argument("torch_cpu_generator: randint needs low < high"); }
         const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
-        const bool wide = range >= std::uint64_t{1} << 32;
+        const bool wide = range >= std::uint64_t{1} << (release_ == torch_release::v1_13 ? 32 : 28);
         for (std::int64_t& number : out) {
             const std::uint64_t word = wide ? random64() : random();
             number = static_cast<std::int64_t>(word % range + static_cast<std::uint64_t>(low));
@@ -160,7 +167,8 @@ private:
             }
             double u[2];
             rand(std::span<double>(u));
-            const double radius = std::sqrt(-2.0 * std::log(1.0 - u[1]));
+            const bool plain = release_ == torch_release::v1_13;
+            const double radius = std::sqrt(-2.0 * (plain ? std::log(1.0 - u[1]) : std::log1p(-u[1])));
             const double angle = 2.0 * std::numbers::pi * u[0];
             second_ = radius * std::sin(angle);
             number = static_cast<Scalar>(radius * std::cos(angle) + 0.0);
@@ -189,6 +197,7 @@ private:
 
     detail::mersenne_twister engine_;
     torch_cpu_kernel kernel_;
+    torch_release release_;
     std::optional<double> second_;  // of the last pair, when one number of it was asked for
 };
 
@@ -236,6 +245,7 @@ struct torch_cpu_noise_options {
     std::size_t initial_draws = 1;  ///< how many `randn` of the state come before the first step's
     torch_batch batch = torch_batch::one_generator;
     torch_cpu_kernel kernel = torch_cpu_kernel::avx2;
+    torch_release release = torch_release::v1_13;
 };
 
 /// The `randn` calls of a torch program on the CPU as a noise source: the same picture from the same seed.
@@ -296,7 +306,7 @@ private:
         generators_.clear();
         const bool one = o_.batch == torch_batch::one_generator;
         for (std::size_t i = 0; i < (one ? 1 : o_.samples); ++i) {
-            generators_.emplace_back(o_.seed + i, o_.kernel);
+            generators_.emplace_back(o_.seed + i, o_.kernel, o_.release);
         }
         position_ = 0;
     }

@@ -236,6 +236,33 @@ TEMPLATE_TEST_CASE("skip_randn goes where randn goes", "[random][torch][identity
     }
 }
 
+TEST_CASE("The rules of torch 2.7 change wide ranges of randint, and the last bits of a few doubles",
+          "[random][torch][exact]") {
+    const auto made = [](torch_release release, std::int64_t high) {
+        torch_cpu_generator g(3, torch_cpu_kernel::avx2, release);
+        std::vector<std::int64_t> out(9);
+        g.randint(0, high, out);
+        return out;
+    };
+    const std::int64_t limit = std::int64_t{1} << 28;
+    CHECK(made(torch_release::v1_13, limit - 1) == made(torch_release::v2_7, limit - 1));
+    CHECK(made(torch_release::v1_13, limit) != made(torch_release::v2_7, limit));
+    CHECK(made(torch_release::v1_13, 16 * limit) == made(torch_release::v2_7, 16 * limit));
+    torch_cpu_generator wide(3);
+    for (const std::int64_t number : made(torch_release::v2_7, limit)) {
+        CHECK(number == static_cast<std::int64_t>(wide.random64() % static_cast<std::uint64_t>(limit)));
+    }
+    torch_cpu_generator older(4);
+    torch_cpu_generator newer(4, torch_cpu_kernel::avx2, torch_release::v2_7);
+    for (int i = 0; i < 100; ++i) {
+        const std::vector<double> x = drawn<double>(older, 15);
+        const std::vector<double> y = drawn<double>(newer, 15);
+        for (std::size_t k = 0; k < x.size(); ++k) { REQUIRE_THAT(x[k], WithinRel(y[k], 1e-15)); }
+        REQUIRE(drawn<float>(older, 15) == drawn<float>(newer, 15));
+        REQUIRE(drawn<float>(older, 40) == drawn<float>(newer, 40));
+    }
+}
+
 TEST_CASE("torch_cpu_noise makes the calls of a torch program", "[random][torch][noise]") {
     const std::size_t elements = 21;  // with a tail
     const std::size_t samples = 3;
