@@ -37,7 +37,7 @@ def main():
             cases.append({"seed": str(seed), "kind": kind, "normal": recorded(rng.standard_normal(1_000_003)),
                           "uniform": recorded(rng.random(1001)), "again": recorded(rng.standard_normal(5))})
     with open(sys.argv[1], "w", encoding="utf-8") as file:
-        json.dump({"numpy": numpy.__version__, "cases": cases}, file, separators=(",", ":"))
+        json.dump({"numpy": numpy.__version__, "streams": cases}, file, separators=(",", ":"))
         file.write("\n")
 
 

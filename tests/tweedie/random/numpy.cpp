@@ -69,7 +69,7 @@ void check_generator(const json& c) {
 TEST_CASE("NumPy's numbers, legacy, PCG64 and Philox, are given to the bit", "[random][numpy][reference]") {
     const json recorded = reference("numpy_noise.json");
     std::size_t cases = 0;
-    for (const json& c : recorded.at("cases")) {
+    for (const json& c : recorded.at("streams")) {
         const std::string kind = c.at("kind");
         INFO(kind << " " << (c.contains("seed") ? c["seed"] : c["key"]));
         ++cases;
