@@ -22,13 +22,13 @@ namespace tweedie::solver {
 ///     x_t = alpha_t f + sigma_t z
 ///
 ///     c_skip = sigma_data^2 / (tau^2 + sigma_data^2),    c_out = tau / sqrt(tau^2 + sigma_data^2)
-///     tau    = timestep_scaling |time of s - time of the last noise level|
+///     tau    = timestep_scaling 999 (t_s - t_clean) / (t_noisy - t_clean)
 ///
-/// Source: Luo et al. 2023, arXiv:2310.04378; the numbers of the scalings are those of the
-/// authors' code, for the 1000 training levels of `schedule::discrete`. The last noise level is the
-/// schedule's `range().clean` (the table's first entry): there f = x. The scalings only matter within a few
-/// training levels of it. Elsewhere than on tables set `timestep_scaling` so that tau counts the same:
-/// 10000 where time runs over [0, 1]. A step to sigma = 0 returns f.
+/// t_noisy and t_clean are the ends of the schedule's `range()`, so that a table of 1000 training levels
+/// counts them, as the authors' code does, and every other schedule counts the same. At t_clean (the table's
+/// first entry) f = x; the scalings only matter within a few training levels of it. A step to sigma = 0
+/// returns f.
+/// Source: Luo et al. 2023, arXiv:2310.04378; the numbers of the scalings are those of the authors' code.
 /// - order   none, as for `consistency`, to which it tends with timestep_scaling.
 /// - cost    1 network call per step; 1 live tensor.
 /// - random  one draw per step, none on a step to sigma = 0.
@@ -36,7 +36,7 @@ namespace tweedie::solver {
 ///           are not strictly denoising.
 /// - choose  for networks distilled as LCM or LCM-LoRA, at 2 to 8 calls.
 struct lcm {
-    double timestep_scaling = 10.0;  ///< of time in the scalings; > 0
+    double timestep_scaling = 10.0;  ///< of training levels in the scalings; > 0
     double sigma_data = 0.5;         ///< of the scalings; > 0
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
@@ -49,10 +49,12 @@ struct lcm {
         require_levels(levels, "lcm");
         plan_writer p(describe(), levels);
         plan_variable x = p.state();
-        const double clean = schedule.range().clean;
+        const time_range range = schedule.range();
+        const double way = std::abs(range.noisy - range.clean);
+        const double level_length = way > 0.0 ? way / 999.0 : 1.0;  // a table may have one level only
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
-            const double tau = timestep_scaling * std::abs(s.t - clean);
+            const double tau = timestep_scaling * std::abs(s.t - range.clean) / level_length;
             const double total = tau * tau + sigma_data * sigma_data;
 
             const linear_form x0 = p.data_prediction(x, s);

@@ -153,6 +153,21 @@ TEST_CASE("lcm is its authors' step, and consistency where the scalings have sat
     CHECK(still.calls[0].then.rows[0].weights == std::vector<double>{1.0, 0.0});
 }
 
+TEST_CASE("lcm's scalings are those of a network's whole range on every schedule", "[solver][lcm][exact]") {
+    for (const named_schedule& s : all_schedules()) {
+        INFO(s.name);
+        // from the last noise level f = x, from the middle of the range in time it is all but the prediction
+        const time_range range = s.schedule.range();
+        const level clean = at_half_log_snr(s.schedule, infinity);
+        const auto skip = [&](double t) {
+            const plan p = solver::lcm{}.plan(s.schedule, levels_t{at(s.schedule, t), clean});
+            return p.calls[0].then.rows.at(0).weights.at(0);
+        };
+        CHECK(skip(range.clean) == clean.alpha);
+        CHECK(skip((range.noisy + range.clean) / 2) < 1e-6);
+    }
+}
+
 TEST_CASE("consistency and lcm draw between jumps and not after the last",
           "[solver][consistency][lcm][cost]") {
     for (const named_schedule& s : all_schedules()) {
