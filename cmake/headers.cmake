@@ -14,9 +14,11 @@ set(
     include/tweedie/detail/mersenne_twister.hpp
     include/tweedie/detail/noise_stream.hpp
     include/tweedie/detail/number.hpp
+    include/tweedie/detail/numpy_ziggurat.hpp
     include/tweedie/detail/parallel.hpp
     include/tweedie/detail/random_paths.hpp
     include/tweedie/detail/reduce.hpp
+    include/tweedie/detail/rounded_product.hpp
     include/tweedie/detail/simd.hpp
     include/tweedie/detail/small_array.hpp
     include/tweedie/detail/torch_paths.hpp
@@ -81,6 +83,7 @@ set(
     include/tweedie/random/brownian.hpp
     include/tweedie/random/noise.hpp
     include/tweedie/random/normal.hpp
+    include/tweedie/random/numpy.hpp
     include/tweedie/random/philox.hpp
     include/tweedie/random/torch_cpu.hpp
     include/tweedie/random/torch_cuda.hpp

@@ -65,6 +65,7 @@
 #include <tweedie/random/brownian.hpp>
 #include <tweedie/random/noise.hpp>
 #include <tweedie/random/normal.hpp>
+#include <tweedie/random/numpy.hpp>
 #include <tweedie/random/philox.hpp>
 #include <tweedie/random/torch_cpu.hpp>
 #include <tweedie/random/torch_cuda.hpp>
