@@ -25,8 +25,8 @@ std::vector<row> exponential_rows() {
     constexpr auto taylor = s::difference::taylor;
     constexpr auto own = s::inner_nodes::own;
     constexpr auto single_step = s::start::single_step;
-    // order 0: the start of a multistep method above order 2, or lower orders at its end, cost it the order, and
-    // there is no one slope
+    // order 0: the start of a multistep method above order 2, or lower orders at its end, cost it the order,
+    // and there is no one slope
     constexpr double none = 0.0;
     std::vector<row> rows;
     const auto add = [&rows](std::string name, const auto& solver, double order, int refine = 1) {

@@ -26,8 +26,8 @@ namespace {
 
 using namespace tweedie;
 
-/// All starts of a problem, one after the other: an adaptive method shares its steps among the samples of a batch,
-/// so each runs alone.
+/// All starts of a problem, one after the other: an adaptive method shares its steps among the samples of a
+/// batch, so each runs alone.
 template <class Solver>
 loop_end run_on(const Solver& solver, const problem& on, std::size_t steps) {
     const schedule::edm edm({.sigma_min = on.sigma_min, .sigma_max = on.sigma_max});

@@ -26,8 +26,8 @@ struct loop_row {
 /// Methods that choose their own steps, at falling tolerances; EVODiff at 5 to 40 calls.
 [[nodiscard]] std::vector<loop_row> loop_rows();
 
-/// A stochastic loop on Gaussian data N(1, 1/4), 64 independent elements in each of 500 samples, on EDM from sigma 10 to
-/// 0.1. Sampled: mean and variance have standard errors of 6e-3 and 8e-3.
+/// A stochastic loop on Gaussian data N(1, 1/4), 64 independent elements in each of 500 samples, on EDM from
+/// sigma 10 to 0.1. Sampled: mean and variance have standard errors of 6e-3 and 8e-3.
 struct loop_moments {
     double calls = 0.0;
     double mean = 0.0;      ///< relative to the exact standard deviation

@@ -30,18 +30,18 @@ struct family {
 /// The slope of the median error of the ends over the number of steps.
 [[nodiscard]] tweedie::verify::measured order_of(const row& solver, const family& on);
 
-/// Median error of the ends of a problem with at most `calls` network calls, on `grid::karras` (rho 7) between the
-/// problem's levels; NaN where the solver needs more calls for one step.
+/// Median error of the ends of a problem with at most `calls` network calls, on `grid::karras` (rho 7)
+/// between the problem's levels; NaN where the solver needs more calls for one step.
 [[nodiscard]] double error_with_calls(const row& solver, const problem& on, std::size_t calls);
 
-/// The largest error of mean and variance of the end, relative to the exact standard deviation and variance, over
-/// data variances 0.01, 0.25 and 4 (mean 1): exact, from the plan's matrices.
+/// The largest error of mean and variance of the end, relative to the exact standard deviation and variance,
+/// over data variances 0.01, 0.25 and 4 (mean 1): exact, from the plan's matrices.
 struct moment_error {
     double mean = 0.0;
     double variance = 0.0;
 };
-/// The order at which the larger of the two errors falls when there are `refinement` times the steps; NaN where both
-/// are zero.
+/// The order at which the larger of the two errors falls when there are `refinement` times the steps; NaN
+/// where both are zero.
 [[nodiscard]] double slope(const moment_error& coarse, const moment_error& fine, int refinement);
 [[nodiscard]] moment_error moments_of(const row& solver, const family& on, int steps);
 

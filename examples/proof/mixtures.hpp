@@ -19,8 +19,8 @@ struct problem {
     Eigen::MatrixXd ends;
 };
 
-/// Reads a file of mixtures: a list `mixtures` of `{weights, means, covariances, sigma_max, sigma_min, x_start,
-/// x_end_reference}`.
+/// Reads a file of mixtures: a list `mixtures` of `{weights, means, covariances, sigma_max, sigma_min,
+/// x_start, x_end_reference}`.
 /// - errors  `std::runtime_error`, with the file's name and what is wrong in it.
 [[nodiscard]] std::vector<problem> read_problems(const std::string& file);
 

@@ -183,8 +183,8 @@ std::vector<std::string> split(const std::string& text, char at) {
     return parts;
 }
 
-/// Equal, or two numbers as close as different compilers bring them: 0.05 of an order, 10 % of an error, or both
-/// at the level of rounding.
+/// Equal, or two numbers as close as different compilers bring them: 0.05 of an order, 10 % of an error, or
+/// both at the level of rounding.
 bool same_cell(const std::string& a, const std::string& b) {
     if (a == b || a == unmeasured_cell || b == unmeasured_cell) { return true; }
     char* end_a = nullptr;

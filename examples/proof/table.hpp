@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The table of every solver: what the proof page measures and what the tests run over. A new solver adds a row
-// to one of the lists.
+// The table of every solver: what the proof page measures and what the tests run over. A new solver adds a
+// row to one of the lists.
 
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/schedule/concept.hpp>
@@ -18,12 +18,13 @@ namespace proof {
 /// One solver with its options, and what its header declares.
 ///
 /// - `name`        as a user would write it, short.
-/// - `order`       declared order for the probability flow to a level with sigma > 0; 0 for stochastic rows, for
-///                 methods whose start caps the order, and for heuristics that declare none.
+/// - `order`       declared order for the probability flow to a level with sigma > 0; 0 for stochastic rows,
+///                 for methods whose start caps the order, and for heuristics that declare none.
 /// - `weak_order`  declared order of mean and variance of stochastic rows; 0 otherwise.
 /// - `refine`      the order is measured on that many times the usual steps: where the slope settles late.
 /// - `pure_noise`  whether it can start at alpha = 0.
-/// - `native`      whether it works in the schedule's time: a beta table, whose time has kinks, costs its order.
+/// - `native`      whether it works in the schedule's time: a beta table, whose time has kinks, costs its
+///                 order.
 /// - `steep`       whether it needs the time derivatives of alpha and sigma, finite at every level; implies
 ///                 `native`.
 /// - `plan`        writes the plan.
