@@ -139,7 +139,6 @@ set(
     include/tweedie/solver/midpoint.hpp
     include/tweedie/solver/pndm.hpp
     include/tweedie/solver/predictor_corrector.hpp
-    include/tweedie/solver/renoise.hpp
     include/tweedie/solver/res.hpp
     include/tweedie/solver/restart.hpp
     include/tweedie/solver/runge_kutta_pair.hpp

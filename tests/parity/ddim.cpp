@@ -3,8 +3,8 @@
 // DDIM.
 
 #include <tweedie/run/threshold.hpp>
+#include <tweedie/solver/ancestral_step.hpp>
 #include <tweedie/solver/ddim.hpp>
-#include <tweedie/solver/renoise.hpp>
 #include <tweedie/tensor/host.hpp>
 
 #include <algorithm>

@@ -5,8 +5,8 @@
 #include <tweedie/plan/loop.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/solver/adaptive_range.hpp>
+#include <tweedie/solver/ancestral_step.hpp>
 #include <tweedie/solver/exponential_step.hpp>
-#include <tweedie/solver/renoise.hpp>
 #include <tweedie/solver/step_control.hpp>
 
 #include <algorithm>

@@ -8,8 +8,8 @@
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/schedule/concept.hpp>
+#include <tweedie/solver/ancestral_step.hpp>
 #include <tweedie/solver/exponential_step.hpp>
-#include <tweedie/solver/renoise.hpp>
 
 #include <cmath>
 #include <span>
