@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# cmake -P cmake/demo.cmake: installs what is missing, builds the demonstration, runs it; leaves out/digits.png.
+# cmake -P cmake/demo.cmake: installs what is missing, builds the demonstration, runs it with the exact denoiser of
+# digits and with a trained network; leaves out/digits.png and out/digits_mlp.png.
 
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake")
@@ -13,6 +14,9 @@ tweedie_build("${folder}" tweedie.example.digits)
 
 file(MAKE_DIRECTORY "${TWEEDIE_ROOT}/out")
 tweedie_run("${folder}/examples/tweedie.example.digits" --out out/digits.png)
-if(NOT EXISTS "${TWEEDIE_ROOT}/out/digits.png")
-    message(FATAL_ERROR "the demonstration left no out/digits.png")
-endif()
+tweedie_run("${folder}/examples/tweedie.example.digits" --model mlp --out out/digits_mlp.png)
+foreach(picture IN ITEMS digits.png digits_mlp.png)
+    if(NOT EXISTS "${TWEEDIE_ROOT}/out/${picture}")
+        message(FATAL_ERROR "the demonstration left no out/${picture}")
+    endif()
+endforeach()

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <cstdio>
 #include <string_view>
 #include <system_error>
 
@@ -25,6 +26,17 @@ Integer read_integer(std::string_view name, std::string_view text, Integer least
     return value;
 }
 
+double read_number(std::string_view name, std::string_view text, double least, double most) {
+    double value = 0.0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size() || !(value >= least && value <= most)) {
+        char range[64];
+        std::snprintf(range, sizeof range, " must be a number from %g to %g, not '", least, most);
+        throw user_error(std::string(name) + range + std::string(text) + "'");
+    }
+    return value;
+}
+
 void set(options& to, std::string_view name, std::string_view value) {
     if (name == "--solver") {
         const std::vector<std::string> names = solver_names();
@@ -39,6 +51,13 @@ void set(options& to, std::string_view name, std::string_view value) {
         to.seed = read_integer(name, value, std::uint64_t{0}, std::uint64_t{18446744073709551615u});
     } else if (name == "--per-class") {
         to.per_class = read_integer(name, value, 1, max_per_class);
+    } else if (name == "--model") {
+        if (value != "mixture" && value != "mlp") {
+            throw user_error("--model must be mixture or mlp, not '" + std::string(value) + "'");
+        }
+        to.model = value == "mlp" ? options::model_kind::mlp : options::model_kind::mixture;
+    } else if (name == "--guidance") {
+        to.guidance = read_number(name, value, 0.0, max_guidance);
     } else if (name == "--out") {
         to.out = value;
     } else if (name == "--data") {
@@ -49,7 +68,8 @@ void set(options& to, std::string_view name, std::string_view value) {
 }  // namespace
 
 options read_options(std::span<const char* const> arguments) {
-    constexpr std::string_view known[] = {"--solver", "--steps", "--seed", "--per-class", "--out", "--data"};
+    constexpr std::string_view known[] = {"--solver",   "--steps",     "--seed", "--model",
+                                          "--guidance", "--per-class", "--out",  "--data"};
     options read;
     read.data = TWEEDIE_EXAMPLE_DATA;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -84,6 +104,10 @@ std::string help() {
            std::to_string(max_steps) +
            "; default 10 (one network call each; heun: two, the last step one)\n"
            "  --seed N         of the noise; default 7\n"
+           "  --model NAME     mixture: the exact denoiser of mixtures fitted to real digits; mlp: a network "
+           "trained by\n"
+           "                   examples/train_digits; default mixture\n"
+           "  --guidance W     of the mlp, 0 to 20; default 1.5; 1 is none\n"
            "  --per-class N    pictures of each digit, 1 to " +
            std::to_string(max_per_class) +
            "; default 8; more leave the first ones as they are\n"

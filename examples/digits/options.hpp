@@ -11,9 +11,11 @@ namespace digits {
 
 /// What the command line asks for.
 struct options {
-    std::string solver = "unipc";                  ///< see `solver_names`
-    int steps = 10;                                ///< of the solver; 1 to `max_steps`
-    std::uint64_t seed = 7;                        ///< of the noise
+    std::string solver = "unipc";                                        ///< see `solver_names`
+    int steps = 10;                                                      ///< of the solver; 1 to `max_steps`
+    std::uint64_t seed = 7;                                              ///< of the noise
+    enum class model_kind { mixture, mlp } model = model_kind::mixture;  ///< what denoises
+    double guidance = 1.5;                                               ///< of the mlp; 1 is none
     int per_class = 8;                             ///< pictures of each digit; 1 to `max_per_class`
     std::filesystem::path out = "out/digits.png";  ///< where the picture goes
     std::filesystem::path data;                    ///< optdigits.bin, or the folder it is in
@@ -22,6 +24,7 @@ struct options {
 
 inline constexpr int max_steps = 1000;
 inline constexpr int max_per_class = 100;
+inline constexpr double max_guidance = 20.0;
 
 /// Something the user can put right: one line for stderr, exit code 2.
 struct user_error : std::runtime_error {
