@@ -9,8 +9,8 @@
 // unsupported`. Exit status 1 when a case failed, 2 when nothing could be read.
 //
 // A case runs on the recorded noise levels, so that its solver is tested apart from the tables; where our
-// schedules and grids can make the levels from the configuration, they are made too, and a case whose levels
-// differ is failed.
+// schedules and grids can make the levels from the configuration, they are made too, and a line is printed
+// where they differ.
 
 #include <algorithm>
 #include <cstddef>
@@ -39,6 +39,7 @@ struct count {
     std::map<std::string, std::size_t> notes;  // of the passed and of the unsupported
     std::size_t made = 0;                      // levels made from the configuration
     double worst_made = 0.0;
+    std::size_t differ = 0;  // made, and other than the recorded ones
     std::map<std::string, std::size_t> not_made;
 };
 
@@ -83,9 +84,9 @@ outcome run_case(const json& c, const json& meta, const mixture& data, const std
     }
 }
 
-/// Makes the levels of a case from its configuration; a passed case becomes a failed one where they differ.
-void check_levels(const json& c, const json& meta, const mixture& data, const std::string& method, outcome& o,
-                  count& n) {
+/// Makes the levels of a passed case from its configuration, and compares them with the recorded ones, on which it ran.
+void check_levels(const json& c, const json& meta, const mixture& data, const std::string& method,
+                  const std::string& label, const outcome& o, count& n) {
     if (o.is != outcome::kind::passed) { return; }
     made_levels made;
     try {
@@ -98,8 +99,9 @@ void check_levels(const json& c, const json& meta, const mixture& data, const st
         ++n.made;
         n.worst_made = std::max(n.worst_made, made.error);
     } else {
-        o = {outcome::kind::failed, made.error,
-             "the levels made from the configuration differ: " + made.note};
+        ++n.differ;
+        std::printf("levels       %s: those made from the configuration differ by %.3e  %s\n", label.c_str(),
+                    made.error, made.note.c_str());
     }
 }
 
@@ -129,7 +131,7 @@ bool run_file(const std::filesystem::path& path, const std::string& only,
             if (label.find(only) == std::string::npos) { continue; }
             outcome o = run_case(c, recorded["meta"], data, method);
             count& n = counts[name + "  " + method];
-            check_levels(c, recorded["meta"], data, method, o, n);
+            check_levels(c, recorded["meta"], data, method, label, o, n);
             if (o.is == outcome::kind::passed && !c.value("finite", true)) {
                 o.note += o.note.empty() ? "" : "; ";
                 o.note += "up to where the peer's numbers stop being finite";
@@ -196,12 +198,15 @@ int main(int argc, char** argv) {
             std::printf("    %4zu  levels not made: %s\n", times, why.c_str());
         }
         total.made += n.made;
+        total.differ += n.differ;
         for (const auto& [why, times] : n.not_made) { missing += times; }
         total.passed += n.passed;
         total.failed += n.failed;
         total.unsupported += n.unsupported;
     }
-    std::printf("\nnoise levels: %zu made from the configuration, %zu not\n", total.made, missing);
+    std::printf(
+        "\nnoise levels: %zu made from the configuration, %zu not made, %zu made otherwise than recorded\n",
+        total.made, missing, total.differ);
     std::printf("%zu passed, %zu failed, %zu unsupported\n", total.passed, total.failed, total.unsupported);
     return total.failed == 0 ? 0 : 1;
 }
