@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/optim/adam.hpp>
-#include <tweedie/optim/allocations.hpp>
 #include <tweedie/optim/ema.hpp>
 
+#include <support/allocations.hpp>
 #include <support/catch.hpp>
 
 #include <cstddef>

@@ -2,6 +2,7 @@
 #include <tweedie/run/batch.hpp>
 #include <tweedie/solver/flow_map.hpp>
 
+#include <support/allocations.hpp>
 #include <support/catch.hpp>
 
 #include <cstddef>
@@ -10,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "allocations.hpp"
 #include "support.hpp"
 
 using namespace tweedie;

@@ -8,6 +8,7 @@
 #include <tweedie/solver/predictor_corrector.hpp>
 #include <tweedie/solver/runge_kutta_pair.hpp>
 
+#include <support/allocations.hpp>
 #include <support/catch.hpp>
 #include <support/tolerance.hpp>
 
@@ -20,7 +21,6 @@
 #include <vector>
 
 #include "../solver/loop_checks.hpp"
-#include "allocations.hpp"
 
 using namespace tweedie;
 

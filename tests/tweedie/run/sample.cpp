@@ -3,6 +3,7 @@
 #include <tweedie/run/sample.hpp>
 #include <tweedie/schedule/vp.hpp>
 
+#include <support/allocations.hpp>
 #include <support/catch.hpp>
 #include <support/tolerance.hpp>
 
@@ -16,7 +17,6 @@
 #include <string>
 #include <vector>
 
-#include "allocations.hpp"
 #include "support.hpp"
 
 using namespace tweedie;

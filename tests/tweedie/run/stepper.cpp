@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <tweedie/run/stepper.hpp>
 
+#include <support/allocations.hpp>
 #include <support/catch.hpp>
 #include <support/tolerance.hpp>
 
@@ -10,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "allocations.hpp"
 #include "support.hpp"
 
 using namespace tweedie;

@@ -3,6 +3,7 @@
 #include <tweedie/tensor/eigen.hpp>
 
 #include <Eigen/Core>
+#include <support/allocations.hpp>
 #include <support/catch.hpp>
 #include <support/tolerance.hpp>
 
@@ -12,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "allocations.hpp"
 #include "support.hpp"
 
 using namespace tweedie;
