@@ -63,7 +63,7 @@ public:
             if (method_.draws()) { static_cast<void>(noise_.stream(draw_kind::step, 0)); }
         }
         buffers_.reserve(method_.registers() + 1);
-        buffers_.push_back(owned_copy(x));
+        buffers_.push_back(detail::owned_copy<T>(x));
         while (buffers_.size() < method_.registers()) {
             buffers_.push_back(tensor_traits<T>::like(buffers_[0]));
         }
@@ -90,7 +90,7 @@ public:
             }
         } else {
             if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
-            if (!tensor_traits<T>::assign(*spare_, output)) { refuse_shape(); }
+            if (!tensor_traits<T>::assign(*spare_, output)) { detail::refuse_shape(); }
             supply(std::move(*spare_));
         }
     }
@@ -98,7 +98,7 @@ public:
     /// The same in a tensor that may be overwritten.
     void supply(T&& output) {
         require_shape(output);
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         if (column_ == output_column::data_prediction) { form_data_prediction(output); }
         accept(output);
     }
@@ -109,7 +109,7 @@ public:
         requires std::invocable<Transform&, T&, const level&>
     void supply(T&& output, Transform&& transform) {
         require_shape(output);
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         if (column_ != output_column::data_prediction) {
             throw std::invalid_argument(
                 "stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
@@ -158,7 +158,7 @@ public:
 
     /// Writes x and x0_hat of the pending query into tensors of the same shape.
     void examine(const T& output, T& x, T& x0_hat) const {
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         require_shape(output);
         T* const to_x[] = {&x};
         T* const to_x0[] = {&x0_hat};
@@ -177,13 +177,13 @@ public:
                 "cannot be edited");
         }
         T& x = buffers_[where_[subject_]];
-        rescale(x, x, options_.scale);
+        detail::rescale(x, x, options_.scale);
         change(x, asked_at_);
         if (!tensor_traits<T>::same_shape(x, buffers_[0])) {
             throw std::invalid_argument("stepper: an edit must keep the shape of x");
         }
-        rescale(x, x, 1.0 / options_.scale);
-        if (scaled()) { rescale(x, *asked_, call_.input_scale * options_.scale); }
+        detail::rescale(x, x, 1.0 / options_.scale);
+        if (scaled()) { detail::rescale(x, *asked_, call_.input_scale * options_.scale); }
     }
 
     /// Dense output: writes the state at level `at`, which lies in the step that was accepted last, without a
@@ -219,37 +219,8 @@ private:
         return groups;
     }
 
-    template <class X>
-    [[nodiscard]] static T owned_copy(const X& x) {
-        T copy = tensor_traits<X>::like(x);
-        if constexpr (std::same_as<X, T>) {
-            if (!tensor_traits<T>::assign(copy, x)) {
-                throw std::invalid_argument("stepper: like(x) must have the shape of x");
-            }
-        } else {
-            tensor_traits<X>::load(copy, x);
-        }
-        return copy;
-    }
-
     void require_shape(const T& output) const {
-        if (!tensor_traits<T>::same_shape(output, buffers_[0])) { refuse_shape(); }
-    }
-
-    [[noreturn]] static void refuse_shape() {
-        throw std::invalid_argument("network: the output must have the shape of x");
-    }
-
-    [[noreturn]] static void refuse_supply() {
-        throw std::invalid_argument("stepper: nothing was asked; the run has ended");
-    }
-
-    static void rescale(const T& from, T& to, double factor) {
-        if (factor == 1.0 && &from == &to) { return; }
-        T* const written[] = {&to};
-        const T* const read[] = {&from};
-        const double weights[] = {factor};
-        tensor_traits<T>::affine(written, weights, read);
+        if (!tensor_traits<T>::same_shape(output, buffers_[0])) { detail::refuse_shape(); }
     }
 
     [[nodiscard]] bool scaled() const { return call_.input_scale * options_.scale != 1.0; }
@@ -265,7 +236,7 @@ private:
     }
 
     void accept(const T& output) {
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         ++nfe_;
         advance(&output);
     }

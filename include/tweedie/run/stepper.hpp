@@ -47,6 +47,42 @@ struct checkpoint {
     std::vector<T> registers;  ///< `program::buffers()` tensors
 };
 
+namespace detail {
+
+/// A tensor the library owns with what `x` holds: `x` is a tensor of type `T`, or a view of one.
+template <tensor T, class X>
+[[nodiscard]] T owned_copy(const X& x) {
+    T copy = tensor_traits<X>::like(x);
+    if constexpr (std::same_as<X, T>) {
+        if (!tensor_traits<T>::assign(copy, x)) {
+            throw std::invalid_argument("stepper: like(x) must have the shape of x");
+        }
+    } else {
+        tensor_traits<X>::load(copy, x);
+    }
+    return copy;
+}
+
+[[noreturn]] inline void refuse_shape() {
+    throw std::invalid_argument("network: the output must have the shape of x");
+}
+
+[[noreturn]] inline void refuse_supply() {
+    throw std::invalid_argument("stepper: nothing was asked; the run has ended");
+}
+
+/// `to` becomes `factor` times `from`; they may be one tensor.
+template <tensor T>
+void rescale(const T& from, T& to, double factor) {
+    if (factor == 1.0 && &from == &to) { return; }
+    T* const written[] = {&to};
+    const T* const read[] = {&from};
+    const double weights[] = {factor};
+    tensor_traits<T>::affine(written, weights, read);
+}
+
+}  // namespace detail
+
 /// One run of a plan, driven from outside: the engine owns the loop.
 ///
 ///     stepper s(plan, model.convention(), x, noise{.seed = 7});
@@ -75,7 +111,7 @@ public:
     template <tensor_or_view X>
         requires std::same_as<owned_t<X>, T>
     stepper(program shared, const X& x, Noise noise = {})
-        : stepper(std::move(shared), owned_copy(x), std::move(noise), adopt{}) {}
+        : stepper(std::move(shared), detail::owned_copy<T>(x), std::move(noise), adopt{}) {}
 
     stepper(program shared, T&& x, Noise noise = {})
         : stepper(std::move(shared), std::move(x), std::move(noise), adopt{}) {}
@@ -89,7 +125,7 @@ public:
             (from.call == program_.network_calls()) != (from.status == run_status::finished)) {
             throw std::invalid_argument("stepper: the checkpoint is not of this program");
         }
-        for (const T& r : from.registers) { buffers_.push_back(owned_copy(r)); }
+        for (const T& r : from.registers) { buffers_.push_back(detail::owned_copy<T>(r)); }
         for (const T& r : buffers_) { require_shape(r); }
         prepare_noise();
         call_ = from.call;
@@ -100,7 +136,7 @@ public:
     /// Writes the run down.
     [[nodiscard]] checkpoint<T> save() const {
         checkpoint<T> to{program_.fingerprint(), call_, nfe_, status_, {}};
-        for (const T& r : buffers_) { to.registers.push_back(owned_copy(r)); }
+        for (const T& r : buffers_) { to.registers.push_back(detail::owned_copy<T>(r)); }
         return to;
     }
 
@@ -121,7 +157,7 @@ public:
             finish_call(output, nullptr);
         } else {
             if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
-            if (!tensor_traits<T>::assign(*spare_, output)) { refuse_shape(); }
+            if (!tensor_traits<T>::assign(*spare_, output)) { detail::refuse_shape(); }
             finish_call(*spare_, &*spare_);
         }
     }
@@ -143,7 +179,7 @@ public:
         requires std::invocable<Transform&, T&, const level&>
     void supply(T&& output, Transform&& transform) {
         require_shape(output);
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         if (program_.column() != output_column::data_prediction) {
             throw std::invalid_argument(
                 "stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
@@ -183,14 +219,15 @@ public:
     /// Ends the run here; x is then the state at `at()`, free of the network's input scale.
     void stop() {
         if (status_ != run_status::running) { return; }
-        rescale(buffers_[register_of_x()], 1.0 / program_.call(call_).input_scale);
+        detail::rescale(buffers_[register_of_x()], buffers_[register_of_x()],
+                        1.0 / program_.call(call_).input_scale);
         status_ = run_status::stopped;
     }
 
     /// Writes x and x0_hat of the pending query into tensors of the same shape: x free of the network's input
     /// scale.
     void examine(const T& output, T& x, T& x0_hat) const {
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         require_shape(output);
         const detail::placed_call& call = program_.call(call_);
         T* const written[] = {&x, &x0_hat};
@@ -212,13 +249,13 @@ public:
                 "cannot be edited");
         }
         T& x = buffers_[call.query];
-        rescale(x, 1.0 / call.input_scale);
+        detail::rescale(x, x, 1.0 / call.input_scale);
         const std::size_t size = tensor_traits<T>::size(x);
         change(x, call.at);
         if (tensor_traits<T>::size(x) != size) {
             throw std::invalid_argument("stepper: an edit must keep the shape of x");
         }
-        rescale(x, call.input_scale);
+        detail::rescale(x, x, call.input_scale);
     }
 
 private:
@@ -249,19 +286,6 @@ private:
         }
     }
 
-    template <class X>
-    [[nodiscard]] static T owned_copy(const X& x) {
-        T copy = tensor_traits<X>::like(x);
-        if constexpr (std::same_as<X, T>) {
-            if (!tensor_traits<T>::assign(copy, x)) {
-                throw std::invalid_argument("stepper: like(x) must have the shape of x");
-            }
-        } else {
-            tensor_traits<X>::load(copy, x);
-        }
-        return copy;
-    }
-
     [[nodiscard]] static bool trivial(const detail::placed_pass& pass) {
         return pass.outputs.empty() && pass.adopts == detail::npos;
     }
@@ -271,23 +295,7 @@ private:
     }
 
     void require_shape(const T& output) const {
-        if (!tensor_traits<T>::same_shape(output, buffers_[0])) { refuse_shape(); }
-    }
-
-    [[noreturn]] static void refuse_shape() {
-        throw std::invalid_argument("network: the output must have the shape of x");
-    }
-
-    [[noreturn]] static void refuse_supply() {
-        throw std::invalid_argument("stepper: nothing was asked; the run has ended");
-    }
-
-    static void rescale(T& x, double factor) {
-        if (factor == 1.0) { return; }
-        T* const written[] = {&x};
-        const T* const read[] = {&x};
-        const double weights[] = {factor};
-        tensor_traits<T>::affine(written, weights, read);
+        if (!tensor_traits<T>::same_shape(output, buffers_[0])) { detail::refuse_shape(); }
     }
 
     void form_data_prediction(T& output) const {
@@ -300,7 +308,7 @@ private:
     }
 
     void finish_call(const T& output, T* takeable) {
-        if (status_ != run_status::running) { refuse_supply(); }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
         if (program_.column() == output_column::data_prediction) {
             if (takeable == nullptr) {
                 if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
