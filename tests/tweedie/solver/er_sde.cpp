@@ -19,20 +19,11 @@ namespace {
 using tweedie::solver::er_sde;
 using tweedie::solver::noise_scale;
 
-constexpr double rounding = 1e-13;
+using sde::check_same_law;
+using sde::rounding;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
 noise_scale power(double p) { return {noise_scale::kind::power, p}; }
-
-void check_same_law(const tweedie::plan& a, const tweedie::plan& b) {
-    for (const double variance : {0.05, 1.0, 30.0}) {
-        const tweedie::transfer left = tweedie::analyze(a, variance);
-        const tweedie::transfer right = tweedie::analyze(b, variance);
-        CHECK_THAT(left.start, Catch::Matchers::WithinAbs(right.start, rounding));
-        CHECK_THAT(left.mean, Catch::Matchers::WithinAbs(right.mean, rounding));
-        CHECK_THAT(left.noise_variance, Catch::Matchers::WithinAbs(right.noise_variance, rounding));
-    }
-}
 
 /// The weights of the three data predictions in the last step of three.
 struct step_weights {

@@ -4,6 +4,7 @@
 #include <tweedie/solver/evodiff.hpp>
 
 #include <support/catch.hpp>
+#include <support/plane_mixture.hpp>
 #include <support/reference.hpp>
 #include <support/tolerance.hpp>
 
@@ -23,50 +24,6 @@ using vec = std::vector<double>;
 
 namespace {
 
-/// `E[x0 | x]` of the plane mixture of core_golden.json, alpha = 1.
-class plane_mixture {
-public:
-    explicit plane_mixture(const nlohmann::json& problem) {
-        for (std::size_t k = 0; k < 3; ++k) {
-            const double angle = problem["angles"][k];
-            const double l0 = problem["lambdas"][k][0];
-            const double l1 = problem["lambdas"][k][1];
-            const double c = std::cos(angle);
-            const double s = std::sin(angle);
-            parts_.push_back({problem["weights"][k],
-                              {problem["mus"][k][0], problem["mus"][k][1]},
-                              c * c * l0 + s * s * l1,
-                              c * s * (l0 - l1),
-                              s * s * l0 + c * c * l1});
-        }
-    }
-
-    [[nodiscard]] vec operator()(const vec& x, const level& at) const {
-        double total = 0.0;
-        vec sum(2, 0.0);
-        for (const part& k : parts_) {
-            const double a = k.a + at.sigma * at.sigma;
-            const double c = k.c + at.sigma * at.sigma;
-            const double determinant = a * c - k.b * k.b;
-            const double u = x[0] - k.mean[0];
-            const double v = x[1] - k.mean[1];
-            const double p = (c * u - k.b * v) / determinant;
-            const double q = (a * v - k.b * u) / determinant;
-            const double w = k.weight / std::sqrt(determinant) * std::exp(-0.5 * (u * p + v * q));
-            total += w;
-            sum[0] += w * (k.mean[0] + k.a * p + k.b * q);
-            sum[1] += w * (k.mean[1] + k.b * p + k.c * q);
-        }
-        return {sum[0] / total, sum[1] / total};
-    }
-
-private:
-    struct part {
-        double weight, mean[2], a, b, c;
-    };
-    std::vector<part> parts_;
-};
-
 double run_to_end(const evodiff& method, const any_schedule& schedule, const levels_t& levels, double x,
                   std::size_t* calls = nullptr) {
     const denoiser model(elementwise([](double v, const level& at) { return two_humps(v, at); }),
@@ -84,7 +41,8 @@ TEST_CASE("evodiff gives the numbers of its authors' program", "[solver][evodiff
     const schedule::edm edm(
         {.sigma_min = golden["problem"]["sigma_min"], .sigma_max = golden["problem"]["sigma_max"]});
     const plane_mixture law{golden["problem"]};
-    const denoiser model(law, prediction::x0, edm);
+    const denoiser model([&](const vec& x, const network_level& at) { return law(x, at.sigma); },
+                         prediction::x0, edm);
     for (const int n : {5, 8, 10}) {
         const levels_t levels = grid::log_snr(edm, n, {.last = grid::final_level::sigma_min});
         const auto& recorded = golden["solvers"][std::to_string(n)]["evodiff_code_lof"];

@@ -26,19 +26,9 @@ using tweedie::solver::form;
 using tweedie::solver::sa_solver;
 using tweedie::solver::tau_profile;
 
-constexpr double rounding = 1e-13;
+using sde::check_same_law;
+using sde::rounding;
 constexpr double infinite = std::numeric_limits<double>::infinity();
-
-void check_same_law(const tweedie::plan& a, const tweedie::plan& b) {
-    REQUIRE(a.calls.size() == b.calls.size());
-    for (const double variance : {0.05, 1.0, 30.0}) {
-        const tweedie::transfer left = tweedie::analyze(a, variance);
-        const tweedie::transfer right = tweedie::analyze(b, variance);
-        CHECK_THAT(left.start, Catch::Matchers::WithinAbs(right.start, rounding));
-        CHECK_THAT(left.mean, Catch::Matchers::WithinAbs(right.mean, rounding));
-        CHECK_THAT(left.noise_variance, Catch::Matchers::WithinAbs(right.noise_variance, rounding));
-    }
-}
 
 /// The order of the drift that the header declares, as far as the lower orders at the start allow.
 double declared(std::size_t order, std::size_t corrector) {

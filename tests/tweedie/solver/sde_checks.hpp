@@ -14,6 +14,8 @@
 #include <tweedie/schedule/flow.hpp>
 #include <tweedie/schedule/vp.hpp>
 
+#include <support/catch.hpp>
+
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -23,6 +25,22 @@
 #include <vector>
 
 namespace sde {
+
+/// What weights of size 1 may differ by when they are formed in another order.
+inline constexpr double rounding = 1e-13;
+
+/// The same calls, and the same weights for the state, whatever registers carry it: the runs on three kinds of data
+/// agree.
+inline void check_same_law(const tweedie::plan& a, const tweedie::plan& b) {
+    REQUIRE(a.calls.size() == b.calls.size());
+    for (const double variance : {0.05, 1.0, 30.0}) {
+        const tweedie::transfer left = tweedie::analyze(a, variance);
+        const tweedie::transfer right = tweedie::analyze(b, variance);
+        CHECK_THAT(left.start, Catch::Matchers::WithinAbs(right.start, rounding));
+        CHECK_THAT(left.mean, Catch::Matchers::WithinAbs(right.mean, rounding));
+        CHECK_THAT(left.noise_variance, Catch::Matchers::WithinAbs(right.noise_variance, rounding));
+    }
+}
 
 using levels_t = std::vector<tweedie::level>;
 

@@ -24,19 +24,8 @@ using tweedie::solver::start;
 using method = tweedie::solver::sde_dpm_solver;
 using single = tweedie::solver::sde_dpm_solver_singlestep;
 
-constexpr double rounding = 1e-13;
-
-/// The same weights for the state, whatever registers carry it: the runs on three kinds of data agree.
-void check_same_law(const tweedie::plan& a, const tweedie::plan& b) {
-    REQUIRE(a.calls.size() == b.calls.size());
-    for (const double variance : {0.05, 1.0, 30.0}) {
-        const tweedie::transfer left = tweedie::analyze(a, variance);
-        const tweedie::transfer right = tweedie::analyze(b, variance);
-        CHECK_THAT(left.start, Catch::Matchers::WithinAbs(right.start, rounding));
-        CHECK_THAT(left.mean, Catch::Matchers::WithinAbs(right.mean, rounding));
-        CHECK_THAT(left.noise_variance, Catch::Matchers::WithinAbs(right.noise_variance, rounding));
-    }
-}
+using sde::check_same_law;
+using sde::rounding;
 
 }  // namespace
 

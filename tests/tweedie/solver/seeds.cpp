@@ -23,17 +23,8 @@ using tweedie::solver::dpmpp_sde;
 using tweedie::solver::form;
 using tweedie::solver::seeds;
 
-constexpr double rounding = 1e-13;
-
-void check_same_law(const tweedie::plan& a, const tweedie::plan& b) {
-    for (const double variance : {0.05, 1.0, 30.0}) {
-        const tweedie::transfer left = tweedie::analyze(a, variance);
-        const tweedie::transfer right = tweedie::analyze(b, variance);
-        CHECK_THAT(left.start, Catch::Matchers::WithinAbs(right.start, rounding));
-        CHECK_THAT(left.mean, Catch::Matchers::WithinAbs(right.mean, rounding));
-        CHECK_THAT(left.noise_variance, Catch::Matchers::WithinAbs(right.noise_variance, rounding));
-    }
-}
+using sde::check_same_law;
+using sde::rounding;
 
 }  // namespace
 
