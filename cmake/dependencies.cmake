@@ -25,6 +25,10 @@ set(files_benchmark lib*/cmake/benchmark/benchmarkConfig.cmake lib/*/cmake/bench
 set(package_benchmark libbenchmark-dev)
 set(files_stb include/stb/stb_image_write.h include/stb_image_write.h)
 set(package_stb libstb-dev)
+set(files_zlib include/zlib.h)
+set(package_zlib zlib1g-dev)
+set(files_fashion_mnist share/datasets/fashion-mnist/train-images-idx3-ubyte.gz)
+set(package_fashion_mnist dataset-fashion-mnist)
 
 function(tweedie_is_present thing result)
     set(${result} FALSE PARENT_SCOPE)
@@ -48,8 +52,18 @@ function(tweedie_is_present thing result)
     endforeach()
 endfunction()
 
-# tweedie_require(<thing>...): all of them are present afterwards, or the script has stopped.
+# tweedie_require(<thing>...): all of them are present afterwards, or the script has stopped. Those after OPTIONAL are
+# left out where they cannot be installed.
 function(tweedie_require)
+    cmake_parse_arguments(PARSE_ARGV 0 wanted "" "" OPTIONAL)
+    tweedie_install(FATAL_ERROR ${wanted_UNPARSED_ARGUMENTS})
+    if(wanted_OPTIONAL)
+        tweedie_install(STATUS ${wanted_OPTIONAL})
+    endif()
+endfunction()
+
+# tweedie_install(<level> <thing>...): installs what is missing; where that fails, says so at that level.
+function(tweedie_install level)
     set(missing "")
     set(packages "")
     foreach(thing IN LISTS ARGN)
@@ -83,10 +97,11 @@ function(tweedie_require)
     endif()
     if(NOT allowed)
         message(
-            FATAL_ERROR
+            ${level}
             "Missing: ${missing_text}. Install what follows (names of Debian and Ubuntu), then run this again:\n"
             "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages_text}"
         )
+        return()
     endif()
 
     message(STATUS "Missing: ${missing_text}. Installing: ${packages_text}")
@@ -101,6 +116,6 @@ function(tweedie_require)
         OUTPUT_FILE /dev/null
     )
     if(NOT failed EQUAL 0)
-        message(FATAL_ERROR "apt-get could not install ${packages_text}")
+        message(${level} "apt-get could not install ${packages_text}")
     endif()
 endfunction()

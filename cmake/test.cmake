@@ -15,7 +15,10 @@ if(NOT DEFINED PRESET)
     endif()
 endif()
 
-tweedie_require(compiler generator eigen catch2 json xtensor benchmark stb pkg_config)
+tweedie_require(
+    compiler generator eigen catch2 json xtensor benchmark stb pkg_config
+    OPTIONAL zlib fashion_mnist
+)
 
 set(folder "${TWEEDIE_ROOT}/build/${PRESET}")
 tweedie_configure("${PRESET}" "${folder}")

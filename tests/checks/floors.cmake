@@ -14,11 +14,12 @@ set(below_model schedule)
 set(below_plan schedule model)
 set(below_solver plan grid schedule)
 set(below_run plan tensor random)
-set(below_analytic tensor schedule)
+set(below_analytic tensor schedule random)
 set(below_guidance run model)
 set(below_optim tensor)
 set(below_metric tensor)
 set(below_verify run analytic solver)
+set(below_tune run analytic solver)
 
 set(standard_only detail tensor random schedule grid model plan solver run)
 set(backends tensor/eigen.hpp tensor/torch.hpp tensor/xtensor.hpp)
@@ -70,12 +71,12 @@ foreach(header IN LISTS headers)
 
     set(needs_more ${includes})
     list(FILTER needs_more INCLUDE REGEX "<(Eigen|xtensor|torch)/")
-    if(NOT room MATCHES "^(detail|analytic|verify)$" AND NOT needs_more)
+    if(NOT room MATCHES "^(detail|analytic|verify|tune)$" AND NOT needs_more)
         list(APPEND public_headers "tweedie/${header}")
     endif()
 endforeach()
 
-# The umbrella reaches every header that needs the standard library only, but for the rooms analytic and verify.
+# The umbrella reaches every header that needs the standard library only, but for the rooms analytic, verify and tune.
 set(reached "")
 set(waiting "tweedie/tweedie.hpp")
 while(waiting)
