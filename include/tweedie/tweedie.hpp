@@ -2,8 +2,8 @@
 #pragma once
 
 // Everything that sampling needs, and no third-party header. Beside it, where wanted: the backends
-// <tweedie/tensor/eigen.hpp> and <tweedie/tensor/xtensor.hpp>, and the rooms analytic/, tune/ and verify/, whose headers
-// use Eigen and take seconds to compile.
+// <tweedie/tensor/eigen.hpp> and <tweedie/tensor/xtensor.hpp>, and the rooms analytic/, tune/ and verify/, whose
+// headers use Eigen and take seconds to compile.
 
 #include <tweedie/grid/align_your_steps.hpp>
 #include <tweedie/grid/beta.hpp>
