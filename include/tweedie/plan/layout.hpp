@@ -18,6 +18,7 @@ enum class symbol_kind {
     state,     ///< what the run starts with
     output,    ///< of the call before its pass
     draw,      ///< fresh noise
+    one,       ///< the number 1, which constants are multiples of
     assigned,  ///< a combination of earlier ones, written by its pass
 };
 
@@ -46,8 +47,8 @@ public:
     /// pass under way.
     std::size_t hold(const std::string& name, const linear_form& value) {
         const auto& terms = value.terms();
-        if (terms.size() == 1 && terms[0].weight == 1.0 &&
-            symbols_[terms[0].symbol].kind != symbol_kind::draw) {
+        if (terms.size() == 1 && terms[0].weight == 1.0 && value.factors().empty() &&
+            is_tensor(terms[0].symbol)) {
             return terms[0].symbol;
         }
         const std::size_t current = passes_.size() - 1;
@@ -76,6 +77,10 @@ public:
         for (std::size_t p = 0; p <= last; ++p) {
             plan_pass& pass = p == 0 ? to.start : to.calls[p - 1].then;
             pass = make_pass(p, p == 0 ? given : live[p - 1], live[p]);
+            for (const plan_row& row : pass.rows) {
+                for (const plan_field& f : row.fields) { to.elements = f.values.size(); }
+                if (row.constant.size() > 1) { to.elements = row.constant.size(); }
+            }
             if (p < last) {
                 const std::size_t state = passes_[p].state;
                 to.calls[p].editable = state == passes_[p].query || !contains(live[p], state);
@@ -105,6 +110,11 @@ private:
         return p + 1 < passes_.size() ? passes_[p + 1].first : symbols_.size();
     }
 
+    /// Whether it can be a register without being written.
+    [[nodiscard]] bool is_tensor(std::size_t symbol) const {
+        return symbols_[symbol].kind != symbol_kind::draw && symbols_[symbol].kind != symbol_kind::one;
+    }
+
     [[nodiscard]] bool defined_here(std::size_t symbol, std::size_t p) const {
         return symbols_[symbol].kind == symbol_kind::assigned && symbols_[symbol].pass == p;
     }
@@ -130,7 +140,10 @@ private:
             for (const std::size_t s : live[p]) {
                 if (defined_here(s, p)) {
                     for (const linear_form::term& t : symbols_[s].value.terms()) {
-                        if (t.weight != 0.0 && symbols_[t.symbol].pass < p) { want(before, t.symbol); }
+                        if (t.weight != 0.0 && symbols_[t.symbol].pass < p &&
+                            symbols_[t.symbol].kind != symbol_kind::one) {
+                            want(before, t.symbol);
+                        }
                     }
                 } else if (symbols_[s].pass < p) {
                     want(before, s);
@@ -142,7 +155,7 @@ private:
 
     /// A register b beside the query q that pass p writes, with b = c q + (registers alive anyway): the next
     /// pass, its only reader, is rewritten in terms of q, and b is not kept. c q is never formed by itself,
-    /// so nothing is amplified at run time.
+    /// so nothing is amplified at run time. Not where fields take part.
     void drop_redundant_register(std::size_t p, const register_sets& live) {
         const std::size_t query = passes_[p].query;
         if (!defined_here(query, p)) { return; }
@@ -150,6 +163,7 @@ private:
             if (b == query || contains(live[p + 1], b)) { continue; }
             const linear_form& q_value = symbols_[query].value;
             const linear_form b_value = defined_here(b, p) ? symbols_[b].value : linear_form(b);
+            if (!q_value.factors().empty() || !b_value.factors().empty()) { continue; }
             const auto kept = [&](std::size_t symbol) { return symbol != b && contains(live[p], symbol); };
             double c = 0.0;  // from the largest term on something that is not alive otherwise
             double largest = 0.0;
@@ -179,8 +193,8 @@ private:
             for (std::size_t s = first(p + 1); s < end(p + 1); ++s) {
                 if (!defined_here(s, p + 1)) { continue; }
                 linear_form& value = symbols_[s].value;
-                const double w = value.weight(b);
-                if (w == 0.0) { continue; }
+                if (value.weight(b) == 0.0) { continue; }
+                const field w = value.weights(b);
                 value.add(-w, linear_form(b));  // leaves an exact zero
                 value.add(w, rest);
             }
@@ -211,6 +225,12 @@ private:
             const linear_form value = defined_here(s, p) ? symbols_[s].value : linear_form(s);
             plan_row row{symbols_[s].name, {}};
             for (const std::size_t c : columns) { row.weights.push_back(value.weight(c)); }
+            for (std::size_t c = 0; c < columns.size() && !value.factors().empty(); ++c) {
+                row.set_weight(c, value.weights(columns[c]));
+            }
+            for (const linear_form::term& t : value.terms()) {
+                if (symbols_[t.symbol].kind == symbol_kind::one) { row.constant = value.weights(t.symbol); }
+            }
             pass.rows.push_back(std::move(row));
         }
         return pass;

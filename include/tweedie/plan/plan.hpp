@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tweedie/model/convention.hpp>
+#include <tweedie/plan/field.hpp>
 #include <tweedie/schedule/concept.hpp>
 
 #include <cmath>
@@ -10,18 +11,62 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tweedie {
 
+/// What multiplies the weight of a column, element by element.
+struct plan_field {
+    std::size_t column = 0;
+    field values;
+
+    friend bool operator==(const plan_field&, const plan_field&) = default;
+};
+
 /// One new register as a combination of what a pass reads.
 ///
-/// - `name`     for people: what the solver calls it.
-/// - `weights`  one per column of the pass: registers, then the network's output (if the pass follows a
-///              call), then fresh noise.
+/// - `name`      for people: what the solver calls it.
+/// - `weights`   one per column of the pass: registers, then the network's output (if the pass follows a
+///               call), then fresh noise.
+/// - `fields`    of the columns whose weight differs from element to element, by ascending column: the weight
+///               at element e is `weights[column] * values[e]`. Empty in most plans.
+/// - `constant`  added to the sum, read from nothing.
 struct plan_row {
     std::string name;
     std::vector<double> weights;
+    std::vector<plan_field> fields = {};
+    field constant = 0.0;
+
+    /// The weight of a column at every element.
+    [[nodiscard]] field weight(std::size_t column) const {
+        for (const plan_field& f : fields) {
+            if (f.column == column) { return weights[column] * f.values; }
+        }
+        return weights[column];
+    }
+
+    /// Gives a column another weight, which becomes a `double` if it is the same everywhere.
+    void set_weight(std::size_t column, field weight) {
+        std::size_t at = 0;
+        while (at < fields.size() && fields[at].column < column) { ++at; }
+        const auto place = fields.begin() + static_cast<std::ptrdiff_t>(at);
+        const bool there = at < fields.size() && fields[at].column == column;
+        if (weight.uniform()) {
+            weights[column] = weight[0];
+            if (there) { fields.erase(place); }
+            return;
+        }
+        weights[column] = 1.0;
+        if (there) {
+            place->values = std::move(weight);
+        } else {
+            fields.insert(place, {column, std::move(weight)});
+        }
+    }
+
+    /// Whether its weights are the same for every element, and nothing is added.
+    [[nodiscard]] bool plain() const { return fields.empty() && constant == field(0.0); }
 
     friend bool operator==(const plan_row&, const plan_row&) = default;
 };
@@ -72,7 +117,8 @@ enum class output_column {
 /// network call.
 ///
 /// Register 0 holds the state at the start and at the end. `start` is the pass before the first call; it
-/// usually copies. Written by a solver, changed by `fold`, run by `sample` and `stepper`, examined by
+/// usually copies. `elements` is how many elements a sample has to have, because there are fields; 0: any.
+/// Written by a solver, changed by `fold`, run by `sample` and `stepper`, examined by
 /// `analyze`, `counts` and `to_text`.
 struct plan {
     std::string solver;
@@ -80,6 +126,7 @@ struct plan {
     output_column output = output_column::data_prediction;
     plan_pass start;
     std::vector<plan_call> calls;
+    std::size_t elements = 0;
 
     friend bool operator==(const plan&, const plan&) = default;
 };
@@ -91,12 +138,15 @@ struct plan {
 /// - `live_tensors`   registers held at once, at most, the network's output not counted.
 /// - `reads`, `writes`  tensors read and written by all passes together; a register that only moves costs
 ///                      neither.
+/// - `fields`         fields read by all passes together, weights and constants; each is as large as one
+///                    sample, however many samples there are.
 struct plan_counts {
     std::size_t network_calls = 0;
     std::size_t draws = 0;
     std::size_t live_tensors = 0;
     std::size_t reads = 0;
     std::size_t writes = 0;
+    std::size_t fields = 0;
 
     friend bool operator==(const plan_counts&, const plan_counts&) = default;
 };
@@ -136,7 +186,8 @@ inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
             ++terms;
             source = c;
         }
-        if (terms == 1 && source < columns && pass.rows[r].weights[source] == 1.0 && taken[source] == 0) {
+        if (terms == 1 && pass.rows[r].plain() && source < columns && pass.rows[r].weights[source] == 1.0 &&
+            taken[source] == 0) {
             moved[r] = source;
             taken[source] = 1;
             continue;
@@ -151,15 +202,36 @@ inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
     return moved;
 }
 
+/// The rules for the fields of a row.
+inline void require_fields(const plan_row& row, std::size_t elements) {
+    const auto refuse = [&](const char* rule) {
+        throw std::invalid_argument(std::string("plan: ") + rule + " (row " + row.name + ")");
+    };
+    const auto require = [&](const field& f) {
+        if (!f.finite()) { refuse("weights must be finite"); }
+        if (f.size() != elements) {
+            refuse("every field must have as many numbers as the plan has elements");
+        }
+    };
+    for (std::size_t i = 0; i < row.fields.size(); ++i) {
+        if (row.fields[i].column >= row.weights.size() ||
+            (i > 0 && row.fields[i].column <= row.fields[i - 1].column)) {
+            refuse("fields must belong to columns, in their order");
+        }
+        require(row.fields[i].values);
+    }
+    if (row.constant.size() != 1 || !row.constant.finite()) { require(row.constant); }
+}
+
 }  // namespace detail
 
 /// Throws unless a plan can be run: it has a call, every call evaluates a register that exists, and every row
-/// has a finite weight for each register, the output and each draw. What a solver writes is; what was read
-/// from a file may not be.
+/// has a finite weight for each register, the output and each draw; fields have one size. What a solver writes
+/// is; what was read from a file may not be.
 /// - errors  `std::invalid_argument`, one message per rule.
 inline void require_plan(const plan& p) {
     if (p.calls.empty()) { throw std::invalid_argument("plan: need at least one network call"); }
-    const auto require_pass = [](const plan_pass& pass, std::size_t columns) {
+    const auto require_pass = [&](const plan_pass& pass, std::size_t columns) {
         if (pass.rows.empty()) {
             throw std::invalid_argument("plan: every pass must write at least one register");
         }
@@ -173,6 +245,7 @@ inline void require_plan(const plan& p) {
                     throw std::invalid_argument("plan: weights must be finite (row " + row.name + ")");
                 }
             }
+            if (!row.plain()) { detail::require_fields(row, p.elements); }
         }
     };
     require_pass(p.start, 1);
@@ -215,9 +288,12 @@ inline void require_plan(const plan& p) {
         for (std::size_t r = 0; r < pass.rows.size(); ++r) {
             if (moved[r] != detail::npos) { continue; }
             ++total.writes;
+            const plan_row& row = pass.rows[r];
             for (std::size_t c = 0; c < used.size(); ++c) {
-                if (pass.rows[r].weights[c] != 0.0) { used[c] = 1; }
+                if (row.weights[c] != 0.0) { used[c] = 1; }
             }
+            for (const plan_field& f : row.fields) { total.fields += row.weights[f.column] != 0.0 ? 1U : 0U; }
+            total.fields += row.constant.size() > 1 ? 1U : 0U;
         }
         for (const char u : used) { total.reads += u != 0 ? 1U : 0U; }
         held = pass.rows.size();

@@ -168,6 +168,12 @@ public:
     /// A fresh standard normal tensor.
     [[nodiscard]] linear_form noise() { return linear_form(layout_.add("z", detail::symbol_kind::draw)); }
 
+    /// A constant: at each element its own number, read from nothing.
+    [[nodiscard]] linear_form constant(const field& value) {
+        if (one_ == detail::npos) { one_ = layout_.add("1", detail::symbol_kind::one); }
+        return value * linear_form(one_);
+    }
+
     /// Ends the plan with `x` as its result.
     [[nodiscard]] plan finish(const linear_form& x) {
         if (plan_.calls.empty()) {
@@ -216,12 +222,17 @@ private:
     /// The symbol that holds `value`.
     std::size_t hold(const std::string& name, const linear_form& value) {
         for (const linear_form::term& t : value.terms()) {
-            if (!std::isfinite(t.weight)) {
-                throw std::invalid_argument("plan_writer: weights must be finite (in " + name + " of " +
-                                            plan_.solver + ")");
-            }
+            if (!std::isfinite(t.weight)) { refuse_weight(name); }
+        }
+        for (const linear_form::factor& f : value.factors()) {
+            if (!f.values.finite()) { refuse_weight(name); }
         }
         return layout_.hold(name, value);
+    }
+
+    [[noreturn]] void refuse_weight(const std::string& name) const {
+        throw std::invalid_argument("plan_writer: weights must be finite (in " + name + " of " +
+                                    plan_.solver + ")");
     }
 
     /// Everything assigned since the last call becomes registers; then the network is asked at `x`.
@@ -243,6 +254,7 @@ private:
     detail::plan_layout layout_;
     std::vector<variable_record> values_;
     std::size_t state_ = detail::npos;  // the variable that is the state
+    std::size_t one_ = detail::npos;    // the symbol that constants are multiples of
     std::size_t step_ = 0;
 };
 

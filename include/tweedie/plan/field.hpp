@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tweedie/detail/assert.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tweedie {
+
+/// One number for each element of a sample: a weight of a plan that differs from element to element.
+///
+///     const field l = {statistics.column(i)};
+///     x = exp(-l * h) * x + (1.0 - exp(-l * h)) / l * x0;
+///
+/// Arithmetic is element by element. A `double` is a field of size 1, the same everywhere, and goes with any
+/// size. Element e is the e-th of a sample in memory; all samples of a batch share the field. Plan-time only.
+/// - errors  `std::invalid_argument`: no number at all; two fields of different sizes above 1.
+class field {
+public:
+    field(double everywhere) : one_(everywhere) {}  // NOLINT: implicit by design, a double is a field
+
+    explicit field(std::vector<double> values) : many_(std::move(values)) {
+        if (many_.empty()) { throw std::invalid_argument("field: need at least one number"); }
+        one_ = many_[0];
+        if (many_.size() == 1) { many_.clear(); }
+    }
+
+    [[nodiscard]] std::size_t size() const { return many_.empty() ? 1 : many_.size(); }
+
+    /// The number at element `e`; of a field of size 1, at any element.
+    [[nodiscard]] double operator[](std::size_t e) const {
+        TWEEDIE_ASSERT(many_.empty() || e < many_.size(), "field: element past the end");
+        return many_.empty() ? one_ : many_[e];
+    }
+
+    /// Whether it is the same number everywhere.
+    [[nodiscard]] bool uniform() const {
+        for (const double v : many_) {
+            if (v != one_) { return false; }
+        }
+        return true;
+    }
+
+    [[nodiscard]] bool finite() const {
+        for (const double v : many_) {
+            if (!std::isfinite(v)) { return false; }
+        }
+        return std::isfinite(one_);
+    }
+
+    /// The field of `function(number)`.
+    template <class Function>
+    [[nodiscard]] field map(const Function& function) const {
+        field result(function(one_));
+        result.many_.reserve(many_.size());
+        for (const double v : many_) { result.many_.push_back(function(v)); }
+        return result;
+    }
+
+    friend field operator+(const field& a, const field& b) {
+        return together(a, b, [](double x, double y) { return x + y; });
+    }
+    friend field operator-(const field& a, const field& b) {
+        return together(a, b, [](double x, double y) { return x - y; });
+    }
+    friend field operator*(const field& a, const field& b) {
+        return together(a, b, [](double x, double y) { return x * y; });
+    }
+    friend field operator/(const field& a, const field& b) {
+        return together(a, b, [](double x, double y) { return x / y; });
+    }
+    friend field operator-(const field& a) {
+        return a.map([](double x) { return -x; });
+    }
+    friend field exp(const field& a) {
+        return a.map([](double x) { return std::exp(x); });
+    }
+    friend field expm1(const field& a) {
+        return a.map([](double x) { return std::expm1(x); });
+    }
+    friend field log(const field& a) {
+        return a.map([](double x) { return std::log(x); });
+    }
+    friend field sqrt(const field& a) {
+        return a.map([](double x) { return std::sqrt(x); });
+    }
+
+    friend bool operator==(const field&, const field&) = default;
+
+private:
+    template <class Function>
+    static field together(const field& a, const field& b, const Function& function) {
+        if (a.many_.empty() && b.many_.empty()) { return field(function(a.one_, b.one_)); }
+        if (!a.many_.empty() && !b.many_.empty() && a.many_.size() != b.many_.size()) {
+            throw std::invalid_argument("field: sizes differ, " + std::to_string(a.many_.size()) + " and " +
+                                        std::to_string(b.many_.size()));
+        }
+        const std::size_t size = a.many_.empty() ? b.many_.size() : a.many_.size();
+        std::vector<double> values;
+        values.reserve(size);
+        for (std::size_t e = 0; e < size; ++e) { values.push_back(function(a[e], b[e])); }
+        return field(std::move(values));
+    }
+
+    double one_;  // of all elements, or the first
+    std::vector<double> many_;
+};
+
+}  // namespace tweedie
