@@ -27,6 +27,8 @@ set(files_stb include/stb/stb_image_write.h include/stb_image_write.h)
 set(package_stb libstb-dev)
 set(files_zlib include/zlib.h)
 set(package_zlib zlib1g-dev)
+set(programs_mpi mpirun)
+set(package_mpi libopenmpi-dev openmpi-bin)
 set(files_fashion_mnist share/datasets/fashion-mnist/train-images-idx3-ubyte.gz)
 set(package_fashion_mnist dataset-fashion-mnist)
 

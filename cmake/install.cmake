@@ -7,7 +7,7 @@ include(GNUInstallDirs)
 set(tweedie_package_dir "${CMAKE_INSTALL_DATADIR}/cmake/tweedie")
 set(tweedie_pkgconfig_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
 
-install(TARGETS tweedie EXPORT tweedie-targets FILE_SET HEADERS FILE_SET dependent)
+install(TARGETS tweedie tweedie_mpi EXPORT tweedie-targets FILE_SET HEADERS FILE_SET dependent)
 install(EXPORT tweedie-targets NAMESPACE tweedie:: DESTINATION "${tweedie_package_dir}")
 
 configure_package_config_file(

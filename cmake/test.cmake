@@ -17,7 +17,7 @@ endif()
 
 tweedie_require(
     compiler generator eigen catch2 json xtensor benchmark stb pkg_config
-    OPTIONAL zlib fashion_mnist
+    OPTIONAL zlib fashion_mnist mpi
 )
 
 set(folder "${TWEEDIE_ROOT}/build/${PRESET}")

@@ -20,6 +20,7 @@ set(below_optim tensor)
 set(below_metric tensor)
 set(below_verify run analytic solver)
 set(below_tune run analytic solver)
+set(below_distributed run optim)
 
 set(standard_only detail tensor random schedule grid model plan solver run)
 set(backends tensor/eigen.hpp tensor/torch.hpp tensor/xtensor.hpp)
@@ -60,6 +61,7 @@ foreach(header IN LISTS headers)
         elseif(line MATCHES "<tweedie/version.hpp>")
         elseif(line MATCHES "<tweedie/|\"")
             list(APPEND faults "${header}: includes by <tweedie/room/name.hpp>: ${line}")
+        elseif(line MATCHES "<mpi\\.h>" AND room STREQUAL "distributed")
         elseif(line MATCHES "<([a-z_0-9]+)>")
             if(CMAKE_MATCH_1 IN_LIST heavy)
                 list(APPEND faults "${header}: too dear for a header: ${line}")
@@ -70,13 +72,14 @@ foreach(header IN LISTS headers)
     endforeach()
 
     set(needs_more ${includes})
-    list(FILTER needs_more INCLUDE REGEX "<(Eigen|xtensor|torch)/")
-    if(NOT room MATCHES "^(detail|analytic|verify|tune)$" AND NOT needs_more)
+    list(FILTER needs_more INCLUDE REGEX "<((Eigen|xtensor|torch)/|mpi\\.h)")
+    if(NOT room MATCHES "^(detail|analytic|verify|tune|distributed)$" AND NOT needs_more)
         list(APPEND public_headers "tweedie/${header}")
     endif()
 endforeach()
 
-# The umbrella reaches every header that needs the standard library only, but for the rooms analytic, verify and tune.
+# The umbrella reaches every header that needs the standard library only, but for the rooms analytic, verify, tune and
+# distributed.
 set(reached "")
 set(waiting "tweedie/tweedie.hpp")
 while(waiting)
