@@ -26,11 +26,11 @@ struct digit_laws::content {
 
 namespace {
 
-pictures start(int digit, int count, const tweedie::level& at, std::uint64_t seed) {
+pictures start(int digit, int first, int count, const tweedie::level& at, std::uint64_t seed) {
     constexpr std::uint64_t apart = 1'000'000;  // from the sample numbers of one class to those of the next
     pictures x(pixels, count);
-    tweedie::start_from_noise(
-        x, at, tweedie::noise{.seed = seed, .sample = static_cast<std::uint64_t>(digit) * apart});
+    const auto sample = static_cast<std::uint64_t>(digit) * apart + static_cast<std::uint64_t>(first);
+    tweedie::start_from_noise(x, at, tweedie::noise{.seed = seed, .sample = sample});
     return x;
 }
 
@@ -51,9 +51,14 @@ digit_laws::digit_laws(const real_digits& real) {
 
 pictures digit_laws::sample(int digit, int count, const tweedie::plan& plan, std::uint64_t seed,
                             const watcher& watch) const {
+    return sample_from(digit, 0, count, plan, seed, watch);
+}
+
+pictures digit_laws::sample_from(int digit, int first, int count, const tweedie::plan& plan,
+                                 std::uint64_t seed, const watcher& watch) const {
     using namespace tweedie;
     const denoiser model(std::cref(content_->of(digit)), prediction::x0, schedule());
-    pictures x = start(digit, count, plan.levels.front(), seed);
+    pictures x = start(digit, first, count, plan.levels.front(), seed);
     const run_result ended = watch ? tweedie::sample(plan, model, x, no_noise{}, hooks{.observe = watch})
                                    : tweedie::sample(plan, model, x);
     if (!ended) { throw std::runtime_error(to_string(ended.status)); }
@@ -62,7 +67,7 @@ pictures digit_laws::sample(int digit, int count, const tweedie::plan& plan, std
 
 pictures digit_laws::flow(int digit, int count, const tweedie::level& to, std::uint64_t seed) const {
     const tweedie::level from = tweedie::at(schedule(), schedule().range().noisy);
-    const pictures x = start(digit, count, from, seed);
+    const pictures x = start(digit, 0, count, from, seed);
     auto end =
         tweedie::verify::reference_flow(content_->of(digit), schedule(), from, to, x, {.tolerance = 1e-6});
     if (!end) { throw std::runtime_error(to_string(end.status)); }

@@ -28,6 +28,10 @@ public:
     [[nodiscard]] pictures sample(int digit, int count, const tweedie::plan& plan, std::uint64_t seed,
                                   const watcher& watch = {}) const;
 
+    /// Those of them from number `first` on: whoever samples which, they are the same.
+    [[nodiscard]] pictures sample_from(int digit, int first, int count, const tweedie::plan& plan,
+                                       std::uint64_t seed, const watcher& watch = {}) const;
+
     /// Where the exact probability flow takes, from the noisy end of the schedule to a level, the noise that
     /// `sample` starts from.
     [[nodiscard]] pictures flow(int digit, int count, const tweedie::level& to, std::uint64_t seed) const;

@@ -62,7 +62,8 @@ void blocks_come_in_order(const communicator& ranks) {
         ranks, blocks, [](std::size_t b) { return block(b); },
         [&](std::size_t b, std::span<const double> values) {
             const std::vector<double> alone = block(b);
-            same = same && b == next++ && std::equal(values.begin(), values.end(), alone.begin(), alone.end());
+            same =
+                same && b == next++ && std::equal(values.begin(), values.end(), alone.begin(), alone.end());
         });
     check(same, "blocks are handed over in order, as one process makes them");
     check(next == (ranks.root() ? 11U : 0U), "rank 0 takes every block, the others none");
@@ -92,8 +93,8 @@ void an_error_reaches_all(const communicator& ranks) {
                 });
         },
         "rank 0: the disk is full", "what rank 0 throws while it takes a block, all throw");
-    check_throws<distributed::rank_error>([&] { ranks.together([] { throw 1; }); }, "rank 0: ",
-                                          "the lowest of several ranks that fail is named");
+    check_throws<distributed::rank_error>([&] { ranks.together([] { throw 1; }); },
+                                          "rank 0: ", "the lowest of several ranks that fail is named");
 }
 
 void a_job_goes_on(const communicator& ranks) {
@@ -130,7 +131,8 @@ void a_job_goes_on(const communicator& ranks) {
     const std::vector<std::size_t> taken = run(100);
     std::vector<std::size_t> expected(9);
     std::iota(expected.begin(), expected.end(), std::size_t{0});
-    check(taken == (ranks.root() ? expected : std::vector<std::size_t>()), "a job that was stopped is taken whole");
+    check(taken == (ranks.root() ? expected : std::vector<std::size_t>()),
+          "a job that was stopped is taken whole");
     check(std::all_of(made.begin(), made.end(), [](std::size_t b) { return b > 4; }),
           "blocks on disk are not made again");
     ranks.together([&] {
@@ -151,7 +153,8 @@ void long_messages_arrive(const communicator& ranks) {
     const std::vector<std::vector<double>> received = ranks.exchanged(parts);
     for (std::size_t q = 0; q < size; ++q) {
         const auto rank = static_cast<std::size_t>(ranks.rank());
-        check(received[q] == normals(10 * q + rank, 50'000 * (rank % 2)), "an exchange reaches the right rank");
+        check(received[q] == normals(10 * q + rank, 50'000 * (rank % 2)),
+              "an exchange reaches the right rank");
     }
 }
 
@@ -168,8 +171,8 @@ std::vector<double> sum_of(std::size_t first, std::size_t count, std::size_t siz
 }
 
 template <class Optimizer>
-void a_sharded_step_is_the_step(const communicator& ranks, const Optimizer& optimizer, std::size_t micro_batches,
-                                const char* sentence) {
+void a_sharded_step_is_the_step(const communicator& ranks, const Optimizer& optimizer,
+                                std::size_t micro_batches, const char* sentence) {
     const std::vector<std::size_t> sizes = {40'000, 1, 17'000, 64};
     const std::size_t total = std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
     const auto cut = [&](auto& flat) {
@@ -191,7 +194,9 @@ void a_sharded_step_is_the_step(const communicator& ranks, const Optimizer& opti
     const std::size_t end = micro_batches * (rank + 1) / size;
     for (std::size_t step = 0; step < 5; ++step) {
         std::vector<std::vector<double>> batches;
-        for (std::size_t b = 0; b < micro_batches; ++b) { batches.push_back(normals(100 + 10 * step + b, total)); }
+        for (std::size_t b = 0; b < micro_batches; ++b) {
+            batches.push_back(normals(100 + 10 * step + b, total));
+        }
         const std::vector<double> sum = sum_of(0, micro_batches, total, batches);
         const optim::step_result expected = optimizer.step(cut(alone), cut(sum), whole);
         std::vector<distributed::gradient_list<double>> mine;
@@ -219,7 +224,8 @@ void gradients_that_are_not_finite(const communicator& ranks) {
     std::vector<double> bad = normals(2, 50'000);
     const bool last = ranks.rank() + 1 == ranks.size();
     if (last) { bad[49'999] = std::numeric_limits<double>::quiet_NaN(); }
-    const std::vector<std::span<double>> parameters = {std::span(theta).first(10), std::span(theta).subspan(10)};
+    const std::vector<std::span<double>> parameters = {std::span(theta).first(10),
+                                                       std::span(theta).subspan(10)};
     const std::vector<distributed::gradient_list<double>> mine = {
         {std::span<const double>(bad).first(10), std::span<const double>(bad).subspan(10)}};
     optim::state<double> shard;
@@ -235,27 +241,32 @@ void wrong_use(const communicator& ranks) {
     const std::vector<std::span<double>> parameters = {theta};
     optim::state<double> shard;
     check_throws<distributed::rank_error>(
-        [&] { static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{}, parameters, {}, shard)); },
+        [&] {
+            static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{}, parameters, {}, shard));
+        },
         "need at least one micro-batch", "no micro-batch on any rank is refused");
     const std::vector<double> nine(9);
     const std::vector<distributed::gradient_list<double>> wrong = {{std::span<const double>(nine)}};
     check_throws<distributed::rank_error>(
         [&] {
-            static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{}, parameters, wrong, shard));
+            static_cast<void>(
+                distributed::sharded_step<double>(ranks, optim::adam{}, parameters, wrong, shard));
         },
         "gradients must have the parameters' sizes", "a gradient of another size is refused");
     const std::vector<distributed::gradient_list<double>> right = {{std::span<const double>(theta)}};
     check_throws<distributed::rank_error>(
         [&] {
-            static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{.learning_rate = -1}, parameters,
-                                                                right, shard));
+            static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{.learning_rate = -1},
+                                                                parameters, right, shard));
         },
         "adam: learning_rate", "options out of range are refused on every rank");
     if (ranks.size() > 1) {
         std::vector<double> more(10 + static_cast<std::size_t>(ranks.rank()));
         const std::vector<std::span<double>> differ = {more};
         check_throws<distributed::rank_error>(
-            [&] { static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{}, differ, {}, shard)); },
+            [&] {
+                static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{}, differ, {}, shard));
+            },
             "the ranks must have the same parameters", "parameters that differ between ranks are refused");
     }
 }
@@ -274,11 +285,12 @@ int main(int count, char** arguments) {
     an_error_reaches_all(ranks);
     a_job_goes_on(ranks);
     long_messages_arrive(ranks);
-    a_sharded_step_is_the_step(ranks, optim::adam{.learning_rate = 0.1}, 1, "one micro-batch: Adam's own step");
+    a_sharded_step_is_the_step(ranks, optim::adam{.learning_rate = 0.1}, 1,
+                               "one micro-batch: Adam's own step");
     a_sharded_step_is_the_step(ranks, optim::adamw{.clip = {.norm = 3, .scale = 0.125}}, 8,
                                "AdamW, eight micro-batches, clipped by their norm");
-    a_sharded_step_is_the_step(ranks, optim::dual_adam{.switch_rate = 0.3, .clip = {.norm = 1, .value = 0.1}}, 7,
-                               "DualAdam, seven micro-batches, clipped both ways");
+    a_sharded_step_is_the_step(ranks, optim::dual_adam{.switch_rate = 0.3, .clip = {.norm = 1, .value = 0.1}},
+                               7, "DualAdam, seven micro-batches, clipped both ways");
     a_sharded_step_is_the_step(ranks, optim::sgd{.learning_rate = 0.1, .momentum = 0.9}, 5,
                                "SGD, five micro-batches");
     gradients_that_are_not_finite(ranks);

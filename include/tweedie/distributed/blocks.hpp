@@ -126,8 +126,8 @@ private:
     };
 
     [[nodiscard]] static std::string header(const std::string& job) {
-        return "tweedie blocks 1, " + std::to_string(sizeof(T)) + " bytes a value\n" + std::to_string(job.size()) +
-               "\n" + job + "\n";
+        return "tweedie blocks 1, " + std::to_string(sizeof(T)) + " bytes a value\n" +
+               std::to_string(job.size()) + "\n" + job + "\n";
     }
 
     /// FNV-1a over the bytes.

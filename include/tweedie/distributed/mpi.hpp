@@ -3,6 +3,8 @@
 
 #include <tweedie/distributed/blocks.hpp>
 
+#include <mpi.h>
+
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
@@ -17,8 +19,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <mpi.h>
 
 namespace tweedie::distributed {
 
@@ -91,9 +91,7 @@ public:
         std::optional<std::string> failure;
         try {
             std::forward<Work>(work)();
-        } catch (const std::exception& error) {
-            failure = error.what();
-        } catch (...) {
+        } catch (const std::exception& error) { failure = error.what(); } catch (...) {
             failure = "an exception that is no std::exception";
         }
         const int none = std::numeric_limits<int>::max();
@@ -136,8 +134,8 @@ public:
         require(MPI_Recv(&count, 1, MPI_UINT64_T, from, tag, *comm_, MPI_STATUS_IGNORE));
         values.resize(static_cast<std::size_t>(count));
         for_each_message(values.size() * sizeof(T), [&](std::size_t begin, int bytes) {
-            require(MPI_Recv(std::as_writable_bytes(std::span(values)).data() + begin, bytes, MPI_BYTE, from, tag,
-                             *comm_, MPI_STATUS_IGNORE));
+            require(MPI_Recv(std::as_writable_bytes(std::span(values)).data() + begin, bytes, MPI_BYTE, from,
+                             tag, *comm_, MPI_STATUS_IGNORE));
         });
     }
 
@@ -171,8 +169,8 @@ public:
             }
             received[r].resize(static_cast<std::size_t>(coming[r]));
             for_each_message(received[r].size() * sizeof(T), [&](std::size_t begin, int bytes) {
-                require(MPI_Irecv(std::as_writable_bytes(std::span(received[r])).data() + begin, bytes, MPI_BYTE,
-                                  static_cast<int>(r), tag, *comm_, &pending.emplace_back()));
+                require(MPI_Irecv(std::as_writable_bytes(std::span(received[r])).data() + begin, bytes,
+                                  MPI_BYTE, static_cast<int>(r), tag, *comm_, &pending.emplace_back()));
             });
             for_each_message(parts[r].size() * sizeof(T), [&](std::size_t begin, int bytes) {
                 require(MPI_Isend(std::as_bytes(std::span(parts[r])).data() + begin, bytes, MPI_BYTE,
@@ -236,8 +234,8 @@ struct block_checkpoint {
 ///               are in the checkpoint.
 template <plain T, class Make, class Take>
     requires std::invocable<Take&, std::size_t, std::span<const T>>
-void for_each_block(const communicator& ranks, const sample_blocks& blocks, const block_checkpoint& checkpoint,
-                    Make&& make, Take&& take) {
+void for_each_block(const communicator& ranks, const sample_blocks& blocks,
+                    const block_checkpoint& checkpoint, Make&& make, Take&& take) {
     std::optional<block_file<T>> done;
     std::vector<std::size_t> begin(1);
     ranks.together([&] {

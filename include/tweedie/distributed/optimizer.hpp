@@ -108,8 +108,8 @@ void add_next(std::vector<partial_sum<T>>& sums, partial_sum<T> next) {
 template <class Optimizer>
 concept shardable_optimizer =
     detail::is_one_of_v<Optimizer, optim::adam, optim::adamw, optim::amsgrad, optim::nadam, optim::radam,
-                        optim::adabelief, optim::adabound, optim::adamax, optim::yogi, optim::lion, optim::adan,
-                        optim::sgd, optim::inv_adam, optim::dual_adam>;
+                        optim::adabelief, optim::adabound, optim::adamax, optim::yogi, optim::lion,
+                        optim::adan, optim::sgd, optim::inv_adam, optim::dual_adam>;
 
 /// The gradients of one micro-batch: a span per parameter tensor.
 template <std::floating_point T>
@@ -152,7 +152,8 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
             throw std::invalid_argument("sharded_step: the ranks must have the same parameters");
         }
         for (std::size_t r = 0; r < size; ++r) {
-            const std::span<const std::uint64_t> other(on_all.data() + r * described.size(), described.size());
+            const std::span<const std::uint64_t> other(on_all.data() + r * described.size(),
+                                                       described.size());
             if (!std::equal(sizes.begin(), sizes.end(), other.begin())) {
                 throw std::invalid_argument("sharded_step: the ranks must have the same parameters");
             }
@@ -163,7 +164,9 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
         for (const gradient_list<T>& g : gradients) {
             bool fits = g.size() == sizes.size();
             for (std::size_t i = 0; fits && i < sizes.size(); ++i) { fits = g[i].size() == sizes[i]; }
-            if (!fits) { throw std::invalid_argument("sharded_step: gradients must have the parameters' sizes"); }
+            if (!fits) {
+                throw std::invalid_argument("sharded_step: gradients must have the parameters' sizes");
+            }
         }
     });
 
@@ -176,7 +179,8 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
     for (std::size_t r = 0; r < size; ++r) {
         for (std::size_t m = first; m < first + gradients.size();) {
             unsigned level = 0;  // the largest node of the tree that begins at m and ends on this rank
-            while (m % (std::size_t{2} << level) == 0 && m + (std::size_t{2} << level) <= first + gradients.size()) {
+            while (m % (std::size_t{2} << level) == 0 &&
+                   m + (std::size_t{2} << level) <= first + gradients.size()) {
                 ++level;
             }
             std::vector<detail::partial_sum<T>> sums;
@@ -220,7 +224,8 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
     std::array<std::uint64_t, 1> bad = {sizes.size()};  // the first tensor with a gradient that is not finite
     for (const detail::piece& p : mine) {
         squares.push_back(tweedie::detail::sum_of_squares(gradient.data() + at, p.last - p.first));
-        if (bad[0] == sizes.size() && !tweedie::detail::all_finite_elements(gradient.data() + at, p.last - p.first)) {
+        if (bad[0] == sizes.size() &&
+            !tweedie::detail::all_finite_elements(gradient.data() + at, p.last - p.first)) {
             bad[0] = p.tensor;
         }
         at += p.last - p.first;
@@ -296,8 +301,7 @@ template <std::floating_point T>
     ranks.broadcast(method);
     std::vector<std::uint64_t> slots = {shard.slots};
     ranks.broadcast(slots);
-    const std::vector<optim::tensor_record> records =
-        ranks.concatenated<optim::tensor_record>(shard.tensors);
+    const std::vector<optim::tensor_record> records = ranks.concatenated<optim::tensor_record>(shard.tensors);
     optim::state<T> whole;
     whole.method.assign(method.begin(), method.end());
     whole.slots = slots[0];
@@ -326,8 +330,8 @@ template <std::floating_point T>
             ++next;
             for (std::size_t k = 0; k < slots[0]; ++k) {
                 std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(at), p.last - p.first,
-                            whole.values.begin() +
-                                static_cast<std::ptrdiff_t>(starts[p.tensor] + k * sizes[p.tensor] + p.first));
+                            whole.values.begin() + static_cast<std::ptrdiff_t>(
+                                                       starts[p.tensor] + k * sizes[p.tensor] + p.first));
                 at += p.last - p.first;
             }
         }

@@ -52,7 +52,8 @@ TEST_CASE("sample_blocks cuts all samples, each into one block", "[distributed][
         }
         CHECK(next == samples);
     }
-    CHECK_THROWS_WITH((sample_blocks{.samples = 3, .per_block = 0}.size()), "sample_blocks: per_block must be > 0");
+    CHECK_THROWS_WITH((sample_blocks{.samples = 3, .per_block = 0}.size()),
+                      "sample_blocks: per_block must be > 0");
     CHECK_THROWS_WITH((sample_blocks{.samples = 3, .per_block = 2}.count(2)), "sample_blocks: no such block");
 }
 
