@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tweedie/analytic/exact_denoiser.hpp>
+#include <tweedie/analytic/moments.hpp>
 #include <tweedie/schedule/concept.hpp>
 
 #include <Eigen/Core>
@@ -10,18 +11,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace tweedie::analytic {
-
-/// What the sum of squares of n samples is divided by to give a covariance.
-enum class divisor {
-    samples,            ///< n: maximum likelihood, the covariance of the data themselves
-    samples_minus_one,  ///< n - 1: unbiased; 0 for one sample
-};
 
 /// What becomes of the variance in the directions that a low-rank fit leaves out.
 enum class left_out {
@@ -35,6 +33,7 @@ struct gaussian_fit_options {
     double added_variance = 0.0;            ///< added in every direction, in units of the data squared; >= 0
     divisor divide_by = divisor::samples;   ///< biased or not
     left_out remainder = left_out::averaged;  ///< what happens to the directions beyond `rank`
+    double least_variance = 0.0;              ///< what is smaller is raised to it, after all else; >= 0
 };
 
 /// Gaussian data: exact denoiser, score, density and probability flow at every noise level of every schedule.
@@ -109,40 +108,72 @@ public:
         return {std::move(mean), variance};
     }
 
-    /// Mean and covariance of data.
-    /// - `data`     d x n, one sample per column; n >= 1.
+    /// Mean and covariance of data. With rank 0 one variance for every direction, tr(Sigma) / d.
+    /// - `data`     d x n, one sample per column; n >= 1. Of n samples at most n - 1 directions have variance.
     /// - `options`  rank, added variance, divisor.
     /// - cost       O(d^2 n + d^3); O(d n^2 + n^3), and never a d x d matrix, where n <= d.
     [[nodiscard]] static gaussian fit(const Eigen::Ref<const Eigen::MatrixXd>& data,
                                       const gaussian_fit_options& options = {}) {
-        const Eigen::Index d = data.rows();
         const Eigen::Index n = data.cols();
-        if (d < 1 || n < 1) {
-            throw std::invalid_argument("gaussian::fit: need at least one sample of one element");
-        }
-        detail::require_finite(data, "gaussian::fit: the data must be finite");
-        if (options.rank && !(*options.rank >= 0 && *options.rank <= d)) {
-            throw std::invalid_argument("gaussian::fit: rank must lie in [0, dimension]");
-        }
-        if (!(options.added_variance >= 0.0 && std::isfinite(options.added_variance))) {
-            throw std::invalid_argument("gaussian::fit: added_variance must be finite and not negative");
-        }
+        require_data(data, options, "gaussian::fit");
         gaussian out(data.rowwise().mean(), 0.0);
-        const Eigen::MatrixXd centred = data.colwise() - out.mean_;
         const double divide = options.divide_by == divisor::samples
                                   ? static_cast<double>(n)
                                   : std::max(1.0, static_cast<double>(n - 1));
-        if (n <= d) {
-            out.decompose_few(centred, divide);
-        } else {
-            Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(d, d);
-            covariance.selfadjointView<Eigen::Lower>().rankUpdate(centred, 1.0 / divide);
-            covariance.triangularView<Eigen::StrictlyUpper>() = covariance.transpose();
-            out.decompose(covariance);
+        out.decompose_columns(n, divide, [&](Eigen::Index first, Eigen::Index count) -> Eigen::MatrixXd {
+            return data.middleCols(first, count).colwise() - out.mean_;
+        });
+        out.finish(options);
+        return out;
+    }
+
+    /// Mean and covariance of data that count unequally.
+    ///
+    ///     mean = sum_j w_j x_j / sum_j w_j,    Sigma = sum_j w_j (x_j - mean) (x_j - mean)^T / sum_j w_j
+    ///
+    /// - `data`     d x n, one sample per column.
+    /// - `weights`  n numbers >= 0, not all 0, of any sum. A sample of weight 0 costs nothing.
+    /// - `options`  as for `fit`; there is no n - 1 for weights: `divide_by` must be `samples`.
+    [[nodiscard]] static gaussian fit_weighted(const Eigen::Ref<const Eigen::MatrixXd>& data,
+                                               const Eigen::VectorXd& weights,
+                                               const gaussian_fit_options& options = {}) {
+        require_data(data, options, "gaussian::fit_weighted");
+        const double sum = weights.sum();
+        if (!(weights.size() == data.cols() && (weights.array() >= 0.0).all() && sum > 0.0 &&
+              std::isfinite(sum))) {
+            throw std::invalid_argument(
+                "gaussian::fit_weighted: need one weight for each sample, >= 0 and not all 0");
         }
-        out.keep(options.rank.value_or(d), options.remainder);
-        out.eigenvalues_.array() += options.added_variance;
-        out.residual_ += options.added_variance;
+        if (options.divide_by != divisor::samples) {
+            throw std::invalid_argument("gaussian::fit_weighted: divide_by must be divisor::samples");
+        }
+        gaussian out(detail::product(data, weights) / sum, 0.0);
+        std::vector<Eigen::Index> members;
+        for (Eigen::Index j = 0; j < weights.size(); ++j) {
+            if (weights(j) > 0.0) { members.push_back(j); }
+        }
+        out.decompose_columns(static_cast<Eigen::Index>(members.size()), sum,
+                              [&](Eigen::Index first, Eigen::Index count) {
+                                  Eigen::MatrixXd columns(data.rows(), count);
+                                  for (Eigen::Index k = 0; k < count; ++k) {
+                                      const Eigen::Index j = members[static_cast<std::size_t>(first + k)];
+                                      columns.col(k) = std::sqrt(weights(j)) * (data.col(j) - out.mean_);
+                                  }
+                                  return columns;
+                              });
+        out.finish(options);
+        return out;
+    }
+
+    /// A Gaussian of known moments, of samples that came batch by batch.
+    /// - cost  O(d^3).
+    [[nodiscard]] static gaussian fit(const moments& data, const gaussian_fit_options& options = {}) {
+        require_options(options, data.dimension(), "gaussian::fit");
+        gaussian out(data.mean(), 0.0);
+        const Eigen::MatrixXd covariance = data.covariance(options.divide_by);
+        detail::require_finite(covariance, "gaussian::fit: the covariance must be finite");
+        out.decompose(covariance);
+        out.finish(options);
         return out;
     }
 
@@ -265,6 +296,27 @@ private:
         }
     }
 
+    static void require_data(const Eigen::Ref<const Eigen::MatrixXd>& data,
+                             const gaussian_fit_options& options, const std::string& who) {
+        if (data.rows() < 1 || data.cols() < 1) {
+            throw std::invalid_argument(who + ": need at least one sample of one element");
+        }
+        detail::require_finite(data, (who + ": the data must be finite").c_str());
+        require_options(options, data.rows(), who);
+    }
+
+    static void require_options(const gaussian_fit_options& options, Eigen::Index d, const std::string& who) {
+        if (options.rank && !(*options.rank >= 0 && *options.rank <= d)) {
+            throw std::invalid_argument(who + ": rank must lie in [0, dimension]");
+        }
+        if (!(options.added_variance >= 0.0 && std::isfinite(options.added_variance))) {
+            throw std::invalid_argument(who + ": added_variance must be finite and not negative");
+        }
+        if (!(options.least_variance >= 0.0 && std::isfinite(options.least_variance))) {
+            throw std::invalid_argument(who + ": least_variance must be finite and not negative");
+        }
+    }
+
     void require_mean() const {
         if (mean_.size() < 1) {
             throw std::invalid_argument("gaussian: the mean must have at least one element");
@@ -305,6 +357,20 @@ private:
         clamp();
     }
 
+    /// The decomposition of `C C^T / divide`, where `columns(first, count)` makes columns of C, n in all.
+    template <class Columns>
+    void decompose_columns(Eigen::Index n, double divide, const Columns& columns) {
+        constexpr Eigen::Index block = 512;
+        if (n <= dimension()) { return decompose_few(columns(0, n), divide); }
+        Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(dimension(), dimension());
+        for (Eigen::Index first = 0; first < n; first += block) {
+            detail::add_scatter(covariance, columns(first, std::min(block, n - first)));
+        }
+        covariance /= divide;
+        covariance.triangularView<Eigen::StrictlyUpper>() = covariance.transpose();
+        decompose(covariance);
+    }
+
     /// The decomposition of `centred centred^T / divide` from the small matrix `centred^T centred`.
     void decompose_few(const Eigen::MatrixXd& centred, double divide) {
         const Eigen::MatrixXd gram = detail::product(centred.transpose(), centred) / divide;
@@ -325,13 +391,19 @@ private:
         eigenvalues_ = values.head(r);
     }
 
-    void keep(Eigen::Index most, left_out remainder) {
-        const Eigen::Index r = std::min(most, rank());
+    /// What the options want after the decomposition.
+    void finish(const gaussian_fit_options& options) {
+        const Eigen::Index r = std::min(options.rank.value_or(dimension()), rank());
         const Eigen::Index others = dimension() - r;
         const double lost = eigenvalues_.tail(rank() - r).sum();
-        if (remainder == left_out::averaged && others > 0) { residual_ = lost / static_cast<double>(others); }
+        if (options.remainder == left_out::averaged && others > 0) {
+            residual_ = lost / static_cast<double>(others);
+        }
         eigenvectors_.conservativeResize(Eigen::NoChange, r);
         eigenvalues_.conservativeResize(r);
+        eigenvalues_ =
+            (eigenvalues_.array() + options.added_variance).cwiseMax(options.least_variance).matrix();
+        residual_ = std::max(residual_ + options.added_variance, options.least_variance);
     }
 
     /// `offset + U (gains c) + across e` of each column of x, with c and e of `x - alpha mu`.

@@ -197,6 +197,59 @@ TEST_CASE("fewer samples than dimensions fit without a large matrix", "[analytic
     }
 }
 
+TEST_CASE("weights count samples more than once", "[analytic][gaussian][fit]") {
+    // 3 dimensions: through the large matrix; 30: through the small one
+    for (const Eigen::Index d : {3, 30}) {
+        CAPTURE(d);
+        const Eigen::MatrixXd data = normals(d, 12, 34);
+        Eigen::VectorXd weights(12);
+        weights << 1, 2, 0, 3, 1, 1, 0, 2, 1, 4, 1, 1;
+        Eigen::MatrixXd repeated(d, 17);
+        Eigen::Index next = 0;
+        for (Eigen::Index j = 0; j < 12; ++j) {
+            for (double k = 0.0; k < weights(j); k += 1.0) { repeated.col(next++) = data.col(j); }
+        }
+        REQUIRE(next == 17);
+        for (const analytic::gaussian_fit_options& options : {analytic::gaussian_fit_options{},
+                                                              {.rank = 2},
+                                                              {.added_variance = 0.2},
+                                                              {.least_variance = 0.3}}) {
+            const gaussian weighted = gaussian::fit_weighted(data, 0.7 * weights, options);
+            const gaussian expected = gaussian::fit(repeated, options);
+            CHECK(relative_error(weighted.mean(), expected.mean()) < 1e-13);
+            CHECK(relative_error(weighted.covariance(), expected.covariance()) < 1e-12);
+        }
+    }
+    const Eigen::MatrixXd data = normals(3, 4, 35);
+    const gaussian one =
+        gaussian::fit_weighted(data, Eigen::Vector4d(0.0, 0.0, 2.0, 0.0), {.least_variance = 0.1});
+    CHECK(relative_error(one.mean(), data.col(2)) < tol<double>::exact);
+    CHECK(relative_error(one.covariance(), 0.1 * Eigen::Matrix3d::Identity()) < tol<double>::exact);
+    const char* rule = "gaussian::fit_weighted: need one weight for each sample, >= 0 and not all 0";
+    CHECK_THROWS_WITH(gaussian::fit_weighted(data, Eigen::Vector3d::Ones()), rule);
+    CHECK_THROWS_WITH(gaussian::fit_weighted(data, Eigen::Vector4d::Zero()), rule);
+    CHECK_THROWS_WITH(gaussian::fit_weighted(data, Eigen::Vector4d(1.0, -0.1, 1.0, 1.0)), rule);
+    CHECK_THROWS_WITH(gaussian::fit_weighted(data, Eigen::Vector4d(1.0, not_a_number, 1.0, 1.0)), rule);
+    CHECK_THROWS_WITH(gaussian::fit_weighted(data, Eigen::Vector4d(1.0, infinity, 1.0, 1.0)), rule);
+    CHECK_THROWS_WITH(gaussian::fit_weighted(data, Eigen::Vector4d::Ones(),
+                                             {.divide_by = analytic::divisor::samples_minus_one}),
+                      "gaussian::fit_weighted: divide_by must be divisor::samples");
+}
+
+TEST_CASE("the least variance is a floor under every direction", "[analytic][gaussian][fit]") {
+    const Eigen::MatrixXd data =
+        covariance_with(Eigen::Vector4d(2.0, 1.0, 0.3, 0.1), 36) * normals(4, 300, 37);
+    const gaussian free = gaussian::fit(data);
+    const gaussian raised = gaussian::fit(data, {.least_variance = 0.5});
+    CHECK(relative_error(raised.eigenvalues(), free.eigenvalues().cwiseMax(0.5)) < tol<double>::exact);
+    const gaussian low =
+        gaussian::fit(data, {.rank = 1, .remainder = analytic::left_out::dropped, .least_variance = 0.5});
+    CHECK(low.residual() == 0.5);
+    CHECK(low.eigenvalues()(0) == free.eigenvalues()(0));
+    // a floor below everything changes nothing
+    CHECK(gaussian::fit(data, {.least_variance = 1e-6}).eigenvalues() == free.eigenvalues());
+}
+
 TEST_CASE("a network call takes a batch of any contiguous tensor", "[analytic][gaussian][tensor]") {
     const gaussian g = full(6, 40);
     const level here{0.5, 0.7, 0.4};
@@ -268,6 +321,8 @@ TEST_CASE("a Gaussian refuses what it cannot be", "[analytic][gaussian][errors]"
     CHECK_THROWS_WITH(gaussian::fit(data, {.rank = 3}), "gaussian::fit: rank must lie in [0, dimension]");
     CHECK_THROWS_WITH(gaussian::fit(data, {.added_variance = -1.0}),
                       "gaussian::fit: added_variance must be finite and not negative");
+    CHECK_THROWS_WITH(gaussian::fit(data, {.least_variance = not_a_number}),
+                      "gaussian::fit: least_variance must be finite and not negative");
     data(0, 0) = not_a_number;
     CHECK_THROWS_WITH(gaussian::fit(data), "gaussian::fit: the data must be finite");
 }
