@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/bytes.hpp>
+
 #include <array>
 #include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 namespace tweedie::optim {
@@ -53,65 +54,7 @@ struct state {
 
 namespace tweedie::detail {
 
-inline constexpr char state_mark[8] = {'t', 'w', 'e', 'e', 'd', 'i', 'e', '1'};
-
-/// Unsigned integers as eight bytes, least significant first.
-class byte_writer {
-public:
-    void number(std::uint64_t value) {
-        for (unsigned i = 0; i < 8; ++i) {
-            bytes_.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xffU));
-        }
-    }
-    void text(const char* from, std::size_t size) {
-        for (std::size_t i = 0; i < size; ++i) { bytes_.push_back(static_cast<std::byte>(from[i])); }
-    }
-    template <class Scalar>
-    void values(const std::vector<Scalar>& all) {
-        static_assert(std::endian::native == std::endian::little, "to_bytes: a little-endian machine");
-        const std::size_t at = bytes_.size();
-        bytes_.resize(at + all.size() * sizeof(Scalar));
-        if (!all.empty()) { std::memcpy(bytes_.data() + at, all.data(), all.size() * sizeof(Scalar)); }
-    }
-    [[nodiscard]] std::uint64_t checksum() const { return sum(bytes_); }
-    [[nodiscard]] std::vector<std::byte> take() { return std::move(bytes_); }
-
-    /// FNV-1a over words of eight bytes, the last one filled up with zeros.
-    [[nodiscard]] static std::uint64_t sum(std::span<const std::byte> bytes) {
-        std::uint64_t hash = 0xcbf2'9ce4'8422'2325U;
-        for (std::size_t i = 0; i < bytes.size(); i += 8) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, bytes.data() + i, bytes.size() - i < 8 ? bytes.size() - i : 8);
-            hash = (hash ^ word) * 0x100'0000'01b3U;
-            hash ^= hash >> 29U;
-        }
-        return hash;
-    }
-
-private:
-    std::vector<std::byte> bytes_;
-};
-
-class byte_reader {
-public:
-    explicit byte_reader(std::span<const std::byte> bytes) : rest_(bytes) {}
-    std::span<const std::byte> take(std::uint64_t size) {
-        if (size > rest_.size()) { throw std::invalid_argument("from_bytes: the data end too early"); }
-        const auto taken = rest_.first(static_cast<std::size_t>(size));
-        rest_ = rest_.subspan(static_cast<std::size_t>(size));
-        return taken;
-    }
-    std::uint64_t number() {
-        std::uint64_t value = 0;
-        const auto bytes = take(8);
-        for (unsigned i = 0; i < 8; ++i) { value |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i); }
-        return value;
-    }
-    [[nodiscard]] std::size_t left() const { return rest_.size(); }
-
-private:
-    std::span<const std::byte> rest_;
-};
+inline constexpr std::string_view state_mark = "tweedie1";
 
 }  // namespace tweedie::detail
 
@@ -122,10 +65,10 @@ namespace tweedie::optim {
 template <class Scalar>
 [[nodiscard]] std::vector<std::byte> to_bytes(const state<Scalar>& from) {
     detail::byte_writer out;
-    out.text(detail::state_mark, sizeof detail::state_mark);
+    out.text(detail::state_mark);
     out.number(sizeof(Scalar));
     out.number(from.method.size());
-    out.text(from.method.data(), from.method.size());
+    out.text(from.method);
     out.number(from.slots);
     out.number(from.tensors.size());
     for (const tensor_record& tensor : from.tensors) {
@@ -136,8 +79,7 @@ template <class Scalar>
     }
     out.number(from.values.size());
     out.values(from.values);
-    out.number(out.checksum());
-    return out.take();
+    return out.sealed();
 }
 
 /// The state that `to_bytes` saved.
@@ -145,15 +87,8 @@ template <class Scalar>
 ///           scalar.
 template <std::floating_point Scalar>
 [[nodiscard]] state<Scalar> from_bytes(std::span<const std::byte> bytes) {
-    detail::byte_reader in(bytes);
-    const auto mark = bytes.size() < 24 ? std::span<const std::byte>() : in.take(sizeof detail::state_mark);
-    if (mark.empty() || std::memcmp(mark.data(), detail::state_mark, mark.size()) != 0) {
-        throw std::invalid_argument("from_bytes: the data are not a saved state");
-    }
-    detail::byte_reader tail(bytes.last(8));
-    if (tail.number() != detail::byte_writer::sum(bytes.first(bytes.size() - 8))) {
-        throw std::invalid_argument("from_bytes: the data are damaged or end too early");
-    }
+    detail::byte_reader in =
+        detail::open_sealed(bytes, detail::state_mark, "from_bytes: the data are not a saved state");
     if (in.number() != sizeof(Scalar)) {
         throw std::invalid_argument("from_bytes: the state was saved with another scalar");
     }
@@ -174,12 +109,10 @@ template <std::floating_point Scalar>
         out.tensors.push_back(tensor);
     }
     const std::uint64_t count = in.number();
-    if (count != expected || count > in.left() / sizeof(Scalar) || in.left() != count * sizeof(Scalar) + 8) {
+    if (count != expected || count > in.left() / sizeof(Scalar) || in.left() != count * sizeof(Scalar)) {
         throw std::invalid_argument("from_bytes: the numbers do not fit the tensors");
     }
-    out.values.resize(static_cast<std::size_t>(count));
-    const auto values = in.take(count * sizeof(Scalar));
-    if (!values.empty()) { std::memcpy(out.values.data(), values.data(), values.size()); }
+    out.values = in.values<Scalar>(count);
     return out;
 }
 
