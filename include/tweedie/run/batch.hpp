@@ -18,17 +18,19 @@ namespace tweedie {
 ///
 /// The inputs belong to different runs and may be at different noise levels. References are valid during the
 /// call only.
+/// - runs  the name of each run, as `batch::add` gave it: what a network is conditioned on may differ.
 template <tensor T>
 struct batched_query {
     std::span<const T* const> inputs;
     std::span<const network_level* const> levels;
     std::span<T* const> outputs;
+    std::span<const std::size_t> runs;
 };
 
 /// A network that evaluates many states at once, each at its own level: `net(const batched_query<T>&)` fills
 /// `outputs`.
 ///
-/// Semantics the compiler cannot check: output i depends on input i and level i alone.
+/// Semantics the compiler cannot check: output i depends on input i, level i and run i alone.
 template <class Network, class T>
 concept batched_network =
     tensor<T> && requires(Network& network, const batched_query<T>& asked) { network(asked); };
@@ -73,6 +75,7 @@ public:
         inputs_.clear();
         levels_.clear();
         outputs_.clear();
+        names_.clear();
         const std::size_t n = runs_.size();
         if (turn_ >= n) { turn_ = 0; }
         for (std::size_t i = 0; i < n && chosen_.size() < most; ++i) {
@@ -82,6 +85,7 @@ public:
             chosen_.push_back(at);
             inputs_.push_back(&asked->x);
             levels_.push_back(&asked->level);
+            names_.push_back(runs_[at].name);
         }
         if (chosen_.empty()) { return 0; }
         turn_ = chosen_.back() + 1;
@@ -94,7 +98,7 @@ public:
             }
         }
         for (std::size_t i = 0; i < chosen_.size(); ++i) { outputs_.push_back(&memory_[i]); }
-        network(batched_query<T>{inputs_, levels_, outputs_});
+        network(batched_query<T>{inputs_, levels_, outputs_, names_});
         for (std::size_t i = 0; i < chosen_.size(); ++i) {
             if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {
                 throw std::invalid_argument("batch: each output must have the shape of its input");
@@ -151,6 +155,7 @@ private:
     std::vector<const T*> inputs_;
     std::vector<const network_level*> levels_;
     std::vector<T*> outputs_;
+    std::vector<id> names_;
     std::vector<T> memory_;
 };
 
