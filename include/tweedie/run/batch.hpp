@@ -6,6 +6,7 @@
 #include <tweedie/run/stepper.hpp>
 #include <tweedie/tensor/concept.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <stdexcept>
@@ -43,8 +44,8 @@ concept batched_network =
 ///
 /// Every run gives the same bits as alone: a run's arithmetic and noise never see the others. All have one
 /// kind of noise source; a deterministic plan does not look at it.
-/// - cost    per call, one pass per run that took part; no allocation once as many runs as before are in
-///           flight.
+/// - cost    per call, one pass per run that took part, and nothing for those that did not; no allocation once
+///           as many runs as before are in flight.
 /// - order   runs are served in turn, so none waits longer than the others.
 template <tensor T, class Noise = no_noise>
 class batch {
@@ -57,12 +58,21 @@ public:
 
     /// Takes a run in.
     id add(stepper<T, Noise> run) {
-        runs_.push_back({next_id_, std::move(run)});
+        std::size_t place = runs_.size();
+        if (free_.empty()) {
+            runs_.push_back({next_id_, std::move(run)});
+            make_room();
+        } else {
+            place = free_.back();
+            free_.pop_back();
+            runs_[place] = {next_id_, std::move(run)};
+        }
+        enqueue(place);
         return next_id_++;
     }
 
-    /// Runs in flight.
-    [[nodiscard]] std::size_t size() const { return runs_.size(); }
+    /// Runs in flight: those that `finished` has not handed out.
+    [[nodiscard]] std::size_t size() const { return waiting_ + ended_.size(); }
 
     /// One network call for at most `most` of the runs that are not finished, the longest waiting first.
     /// - returns  how many took part; 0 when every run has ended.
@@ -71,43 +81,40 @@ public:
     template <batched_network<T> Network>
     std::size_t advance(Network&& network, std::size_t most) {
         if (most == 0) { throw std::invalid_argument("batch: need room for at least one run"); }
-        chosen_.clear();
+        const std::size_t count = std::min(most, waiting_);
+        if (count == 0) { return 0; }
         inputs_.clear();
         levels_.clear();
         outputs_.clear();
         names_.clear();
-        const std::size_t n = runs_.size();
-        if (turn_ >= n) { turn_ = 0; }
-        for (std::size_t i = 0; i < n && chosen_.size() < most; ++i) {
-            const std::size_t at = (turn_ + i) % n;
-            const auto asked = runs_[at].run.next();
-            if (!asked) { continue; }
-            chosen_.push_back(at);
+        for (std::size_t i = 0; i < count; ++i) {
+            const entry& next = runs_[queue_[(first_ + i) % queue_.size()]];
+            const auto asked = next.run.next();
             inputs_.push_back(&asked->x);
             levels_.push_back(&asked->level);
-            names_.push_back(runs_[at].name);
-        }
-        if (chosen_.empty()) { return 0; }
-        turn_ = chosen_.back() + 1;
-        for (std::size_t i = 0; i < chosen_.size(); ++i) {
+            names_.push_back(next.name);
             if (i == memory_.size()) {
-                memory_.push_back(tensor_traits<T>::like(*inputs_[i]));
-            } else if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {  // runs of several shapes
-                T fitting = tensor_traits<T>::like(*inputs_[i]);
+                memory_.push_back(tensor_traits<T>::like(asked->x));
+            } else if (!tensor_traits<T>::same_shape(memory_[i], asked->x)) {  // runs of several shapes
+                T fitting = tensor_traits<T>::like(asked->x);
                 std::swap(memory_[i], fitting);
             }
         }
-        for (std::size_t i = 0; i < chosen_.size(); ++i) { outputs_.push_back(&memory_[i]); }
+        for (std::size_t i = 0; i < count; ++i) { outputs_.push_back(&memory_[i]); }
         network(batched_query<T>{inputs_, levels_, outputs_, names_});
-        for (std::size_t i = 0; i < chosen_.size(); ++i) {
+        for (std::size_t i = 0; i < count; ++i) {
             if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {
                 throw std::invalid_argument("batch: each output must have the shape of its input");
             }
         }
-        for (std::size_t i = 0; i < chosen_.size(); ++i) {
-            runs_[chosen_[i]].run.supply(std::move(memory_[i]));
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t place = queue_[first_];
+            runs_[place].run.supply(std::move(memory_[i]));
+            first_ = (first_ + 1) % queue_.size();
+            --waiting_;
+            enqueue(place);
         }
-        return chosen_.size();
+        return count;
     }
 
     /// Drops every ended run after handing it to `take(id, stepper&&)`, which may add runs.
@@ -115,28 +122,20 @@ public:
     /// If `take` throws, the run it was given is lost; the ended runs after it are handed out the next time.
     template <class Take>
     void finished(Take&& take) {
-        std::size_t kept = 0;
-        std::size_t before_turn = 0;  // ended runs that stood before the one whose turn it is
-        for (std::size_t i = 0; i < runs_.size(); ++i) {
-            if (runs_[i].run.result().status != run_status::running) {
-                ended_.push_back(std::move(runs_[i]));
-                before_turn += i < turn_ ? 1U : 0U;
-                continue;
-            }
-            if (kept != i) { runs_[kept] = std::move(runs_[i]); }
-            ++kept;
-        }
-        turn_ -= before_turn;
-        runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(kept), runs_.end());
+        handed_.swap(ended_);  // a run that `take` adds may have ended: it is handed out the next time
         struct forget_the_handed_out {
-            std::vector<entry>& all;
+            batch& of;
             std::size_t count = 0;
             ~forget_the_handed_out() {
-                all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count));
+                of.ended_.insert(of.ended_.begin(), of.handed_.begin() + static_cast<std::ptrdiff_t>(count),
+                                 of.handed_.end());
+                of.handed_.clear();
             }
-        } handed{ended_};
-        while (handed.count < ended_.size()) {
-            entry& next = ended_[handed.count++];
+        } handed{*this};
+        while (handed.count < handed_.size()) {
+            const std::size_t place = handed_[handed.count++];
+            entry next = std::move(runs_[place]);
+            free_.push_back(place);
             take(next.name, std::move(next.run));
         }
     }
@@ -147,11 +146,36 @@ private:
         stepper<T, Noise> run;
     };
 
-    std::vector<entry> runs_;
-    std::vector<entry> ended_;  // taken out of `runs_`, not handed out yet
+    /// To the end of the queue, or to the ended ones. Room was made when the run came.
+    void enqueue(std::size_t place) {
+        if (runs_[place].run.result().status != run_status::running) {
+            ended_.push_back(place);
+            return;
+        }
+        queue_[(first_ + waiting_) % queue_.size()] = place;
+        ++waiting_;
+    }
+
+    /// One place more in the queue, which begins at its front again; nothing is allocated later.
+    void make_room() {
+        if (queue_.size() < runs_.size()) {
+            std::rotate(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(first_), queue_.end());
+            first_ = 0;
+            queue_.resize(std::max(runs_.size(), 2 * queue_.size()));
+        }
+        ended_.reserve(queue_.size());
+        handed_.reserve(queue_.size());
+        free_.reserve(queue_.size());
+    }
+
+    std::vector<entry> runs_;         // each in a place of its own
+    std::vector<std::size_t> free_;   // places without a run
+    std::vector<std::size_t> queue_;  // a ring: places of runs that wait, the longest waiting at `first_`
+    std::size_t first_ = 0;
+    std::size_t waiting_ = 0;
+    std::vector<std::size_t> ended_;   // places of ended runs, not handed out yet
+    std::vector<std::size_t> handed_;  // those of the `finished` under way
     id next_id_ = 0;
-    std::size_t turn_ = 0;
-    std::vector<std::size_t> chosen_;
     std::vector<const T*> inputs_;
     std::vector<const network_level*> levels_;
     std::vector<T*> outputs_;

@@ -131,6 +131,57 @@ TEST_CASE("a batch allocates nothing while runs are in flight", "[run][batch][co
     CHECK(allocations() == before);
 }
 
+TEST_CASE("ten thousand runs in flight hold their live tensors, and a step of them allocates nothing",
+          "[run][batch][cost]") {
+    constexpr std::size_t count = 10'000;
+    constexpr std::size_t elements = 32;
+    const plan p = edm_plan(solver::unipc{}, 3);
+    const program shared(p, exact_model().convention());
+    batch<tensor_f> runs;
+    std::vector<stepper<tensor_f>> made;
+    made.reserve(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        made.push_back(stepper(shared, start(elements, p, {.seed = i})));
+    }
+    const std::size_t before = allocated_bytes();
+    const stepper<tensor_f> one = made.front();
+    const std::size_t tensors = shared.buffers() * elements * sizeof(float);
+    CHECK(allocated_bytes() - before == tensors + shared.buffers() * sizeof(tensor_f));
+    for (stepper<tensor_f>& run : made) { runs.add(std::move(run)); }
+    REQUIRE(runs.advance(together, 256) == 256);
+    const std::size_t allocations_before = allocations();
+    std::size_t steps = 256;
+    while (const std::size_t served = runs.advance(together, 256)) { steps += served; }
+    CHECK(allocations() == allocations_before);
+    CHECK(steps == 3 * count);
+    std::size_t next = 0;
+    bool in_turn = true;
+    runs.finished([&](std::size_t name, auto&& run) {
+        in_turn = in_turn && name == next++;
+        CHECK(run.result());
+    });
+    CHECK(in_turn);
+    CHECK(next == count);
+}
+
+TEST_CASE("a run that had ended before it came is handed out, and asks nothing", "[run][batch][contract]") {
+    const plan p = edm_plan(solver::ddim{}, 2);
+    const program shared(p, exact_model().convention());
+    stepper done(shared, start(2, p));
+    while (const auto asked = done.next()) { done.supply(tensor_f(asked->x)); }
+    batch<tensor_f> runs;
+    runs.add(done);
+    CHECK(runs.size() == 1);
+    CHECK(runs.advance(together, 1) == 0);
+    std::size_t taken = 0;
+    runs.finished([&](std::size_t, auto&& run) {
+        CHECK(run.x() == done.x());
+        ++taken;
+    });
+    CHECK(taken == 1);
+    CHECK(runs.size() == 0);
+}
+
 TEST_CASE("a batch passes errors on and keeps its runs", "[run][batch][errors]") {
     const plan p = edm_plan(solver::ddim{}, 2);
     const program shared(p, exact_model().convention());
