@@ -102,6 +102,39 @@ const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, bool
     return second_ends_early ? affine_fast::short_table<Scalar>[place] : affine_fast::table<Scalar>[place];
 }
 
+/// Elements [0, size) of a row whose weights differ from element to element, see `field_kernel`; those left
+/// over by the vectors are filled up with zeros.
+template <class Scalar>
+Scalar field_row(std::size_t size, Scalar* out, const Scalar* const* weights, const Scalar* const* inputs,
+                 std::size_t terms, const Scalar* constant) {
+    constexpr std::size_t lanes = 64 / sizeof(Scalar);  // of any set
+    auto* kernel = &affine_fast::field_kernel<Scalar>;
+#if defined(TWEEDIE_AFFINE_AVX2)
+    if (__builtin_cpu_supports("avx2") == 0) { kernel = &affine_plain::field_kernel<Scalar>; }
+#endif
+    const std::size_t rest = size % lanes;
+    const std::size_t whole = size - rest;
+    const Scalar sum = kernel(whole, out, weights, inputs, terms, constant);
+    if (rest == 0) { return sum; }
+    small_array<Scalar, 4 * 64 * lanes> values((2 * terms + 2) * lanes);
+    small_array<const Scalar*, 144> at(2 * terms + 2);
+    std::fill_n(values.data(), (2 * terms + 2) * lanes, Scalar{0});
+    const auto copy = [&](std::size_t place, const Scalar* from) {
+        at[place] = values.data() + place * lanes;
+        std::copy_n(from + whole, rest, values.data() + place * lanes);
+    };
+    for (std::size_t j = 0; j < terms; ++j) {
+        copy(j, weights[j]);
+        copy(terms + j, inputs[j]);
+    }
+    if (constant != nullptr) { copy(2 * terms, constant); }
+    Scalar* const last = values.data() + (2 * terms + 1) * lanes;
+    const Scalar tail = kernel(lanes, last, at.data(), at.data() + terms, terms,
+                               constant != nullptr ? at[2 * terms] : nullptr);
+    std::copy_n(last, rest, out + whole);
+    return sum + tail;
+}
+
 /// `a * b`, the first term of a sum.
 template <class Number>
 inline Number first_term(const Number& a, const Number& b) {

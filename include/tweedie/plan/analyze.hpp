@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/plan/element.hpp>
 #include <tweedie/plan/plan.hpp>
 
 #include <algorithm>
@@ -15,30 +16,34 @@ namespace tweedie {
 
 /// What a sampler does to one principal direction of Gaussian data, without any network:
 ///
-///     x_end = start * x_start + mean * mu + sqrt(noise_variance) * z
+///     x_end = start * x_start + mean * mu + sqrt(noise_variance) * z + constant
 ///
-/// with mu the data mean along that direction.
+/// with mu the data mean along that direction. `constant` is what the plan's own constants come to: 0 in most.
 struct transfer {
     double start = 0.0;
     double mean = 0.0;
     double noise_variance = 0.0;
+    double constant = 0.0;
 
     friend bool operator==(const transfer&, const transfer&) = default;
 };
 
 namespace detail {
 
-/// A value of a run on Gaussian data: coefficients on x_start, on mu, and on independent standard normals.
+/// A value of a run on Gaussian data: coefficients on x_start, on mu, on independent standard normals, and on
+/// 1.
 struct gaussian_value {
     double start = 0.0;
     double mean = 0.0;
     std::vector<double> noise = {};  // as long as it has to be
+    double constant = 0.0;
 };
 
 inline void accumulate(gaussian_value& to, double weight, const gaussian_value& from) {
     if (weight == 0.0) { return; }
     to.start += weight * from.start;
     to.mean += weight * from.mean;
+    to.constant += weight * from.constant;
     if (to.noise.size() < from.noise.size()) { to.noise.resize(from.noise.size(), 0.0); }
     for (std::size_t i = 0; i < from.noise.size(); ++i) { to.noise[i] += weight * from.noise[i]; }
 }
@@ -106,10 +111,11 @@ private:
 /// What the draws made of the registers is carried as a factor of the registers' covariance, no wider than
 /// there are registers. A draw that a later pass reads again (no solver writes such a plan) is kept beside
 /// them until then.
-/// - `p`         a plan that is not folded.
+/// - `p`         a plan that is not folded, without fields; of a plan with fields, `element(p, e)` for data
+///               whose elements are independent.
 /// - `variance`  eigenvalue of the data covariance; >= 0.
 /// - cost        O(calls * registers^3).
-/// - errors      `std::invalid_argument`: a folded plan, a negative or NaN variance.
+/// - errors      `std::invalid_argument`: a folded plan, a plan with fields, a negative or NaN variance.
 [[nodiscard]] inline transfer analyze(const plan& p, double variance) {
     if (!(variance >= 0.0 && std::isfinite(variance))) {
         throw std::invalid_argument("analyze: variance must be finite and >= 0");
@@ -117,6 +123,9 @@ private:
     require_plan(p);
     if (p.output != output_column::data_prediction) {
         throw std::invalid_argument("analyze: the plan must not be folded");
+    }
+    if (p.elements != 0) {
+        throw std::invalid_argument("analyze: the plan has fields; analyze element(plan, e)");
     }
     using detail::gaussian_value;
     const detail::draw_uses uses(p);
@@ -148,6 +157,7 @@ private:
             for (std::size_t c = 0; c < columns.size(); ++c) {
                 detail::accumulate(values[r], pass.rows[r].weights[c], columns[c]);
             }
+            values[r].constant += pass.rows[r].constant[0];
         }
         registers = values.size();
         kept.clear();
@@ -168,7 +178,7 @@ private:
         detail::accumulate(x0, call.at.alpha * variance / total, values[call.query]);
         run(call.then, k + 1, &x0);
     }
-    transfer result{values[0].start, values[0].mean, 0.0};
+    transfer result{values[0].start, values[0].mean, 0.0, values[0].constant};
     for (const double w : values[0].noise) { result.noise_variance += w * w; }
     return result;
 }

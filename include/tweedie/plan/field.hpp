@@ -62,17 +62,30 @@ public:
         return result;
     }
 
+    /// The field of `function(number, number of other)`.
+    template <class Function>
+    [[nodiscard]] field combined(const field& other, const Function& function) const {
+        if (many_.empty() && other.many_.empty()) { return field(function(one_, other.one_)); }
+        if (!many_.empty() && !other.many_.empty() && many_.size() != other.many_.size()) {
+            throw std::invalid_argument("field: sizes differ, " + std::to_string(many_.size()) + " and " +
+                                        std::to_string(other.many_.size()));
+        }
+        std::vector<double> values(many_.empty() ? other.many_.size() : many_.size());
+        for (std::size_t e = 0; e < values.size(); ++e) { values[e] = function((*this)[e], other[e]); }
+        return field(std::move(values));
+    }
+
     friend field operator+(const field& a, const field& b) {
-        return together(a, b, [](double x, double y) { return x + y; });
+        return a.combined(b, [](double x, double y) { return x + y; });
     }
     friend field operator-(const field& a, const field& b) {
-        return together(a, b, [](double x, double y) { return x - y; });
+        return a.combined(b, [](double x, double y) { return x - y; });
     }
     friend field operator*(const field& a, const field& b) {
-        return together(a, b, [](double x, double y) { return x * y; });
+        return a.combined(b, [](double x, double y) { return x * y; });
     }
     friend field operator/(const field& a, const field& b) {
-        return together(a, b, [](double x, double y) { return x / y; });
+        return a.combined(b, [](double x, double y) { return x / y; });
     }
     friend field operator-(const field& a) {
         return a.map([](double x) { return -x; });
@@ -93,20 +106,6 @@ public:
     friend bool operator==(const field&, const field&) = default;
 
 private:
-    template <class Function>
-    static field together(const field& a, const field& b, const Function& function) {
-        if (a.many_.empty() && b.many_.empty()) { return field(function(a.one_, b.one_)); }
-        if (!a.many_.empty() && !b.many_.empty() && a.many_.size() != b.many_.size()) {
-            throw std::invalid_argument("field: sizes differ, " + std::to_string(a.many_.size()) + " and " +
-                                        std::to_string(b.many_.size()));
-        }
-        const std::size_t size = a.many_.empty() ? b.many_.size() : a.many_.size();
-        std::vector<double> values;
-        values.reserve(size);
-        for (std::size_t e = 0; e < size; ++e) { values.push_back(function(a[e], b[e])); }
-        return field(std::move(values));
-    }
-
     double one_;  // of all elements, or the first
     std::vector<double> many_;
 };

@@ -26,6 +26,11 @@ namespace detail {
     return sum;
 }
 
+/// The same element by element.
+[[nodiscard]] inline field tidy_sum(const field& a, const field& b) {
+    return a.combined(b, [](double x, double y) { return tidy_sum(x, y); });
+}
+
 }  // namespace detail
 
 /// Multiplies a network's convention into a plan: prediction type, preconditioning, the network's own
@@ -65,6 +70,7 @@ namespace detail {
                 const double before = c < scales.size() ? scales[c] : 1.0;
                 if (scale != before) { row.weights[c] *= scale / before; }
             }
+            if (scale != 1.0 && !row.plain()) { row.constant = scale * row.constant; }
             after.push_back(scale);
         }
         scales = std::move(after);
@@ -83,6 +89,12 @@ namespace detail {
             for (plan_row& row : call.then.rows) {
                 const double w = row.weights[output];
                 if (w == 0.0) { continue; }
+                if (!row.fields.empty()) {
+                    const field of_x0 = row.weight(output);
+                    row.set_weight(call.query, detail::tidy_sum(row.weight(call.query), of_x0 * call.x0.x));
+                    row.set_weight(output, detail::tidy_sum(of_x0 * call.x0.output, 0.0));
+                    continue;
+                }
                 row.weights[call.query] = detail::tidy_sum(row.weights[call.query], w * call.x0.x);
                 row.weights[output] = detail::tidy_sum(w * call.x0.output, 0.0);
             }

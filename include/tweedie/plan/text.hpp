@@ -31,7 +31,9 @@ namespace tweedie {
 /// A call of a flow map goes on with the level it is to go to: `to 1 1 1`. `not editable` stands where the
 /// state is kept apart from what is evaluated. A folded plan also has, per call, the lines `input_scale`,
 /// `asks` (t alpha sigma condition, of a flow map `to` and the same again) and `x0` (weights of x and out).
-/// Numbers are the shortest that read back to the same double.
+/// Numbers are the shortest that read back to the same double. A plan with fields also has a line `elements`,
+/// terms like `0.5 f3 r1`, and at its end the numbers of each field: `field f3` and one per element. A constant
+/// is a multiple of `one`.
 [[nodiscard]] inline std::string to_text(const plan& p) {
     require_plan(p);
     std::string text;
@@ -48,6 +50,11 @@ namespace tweedie {
         text += ' ';
         number(told.condition);
     };
+    std::vector<const field*> fields;
+    const auto write_field = [&](const field& f) {
+        text += " f" + std::to_string(fields.size());
+        fields.push_back(&f);
+    };
     std::size_t registers = 1;
     const auto write_pass = [&](const plan_pass& pass, bool after_call) {
         const std::size_t outputs = registers + (after_call ? 1 : 0);
@@ -60,11 +67,20 @@ namespace tweedie {
             const plan_row& row = pass.rows[r];
             text += "  r" + std::to_string(r) + ' ' + row.name + " =";
             bool first = true;
-            for (std::size_t c = 0; c < row.weights.size(); ++c) {
-                const double w = row.weights[c];
-                if (w == 0.0) { continue; }
+            const auto write_weight = [&](double w) {
                 text += first ? " " : (w < 0 ? " - " : " + ");
                 number(first || !(w < 0) ? w : -w);
+                first = false;
+            };
+            std::size_t next_field = 0;
+            for (std::size_t c = 0; c < row.weights.size(); ++c) {
+                const plan_field* const f =
+                    next_field < row.fields.size() ? &row.fields[next_field] : nullptr;
+                const bool varies = f != nullptr && f->column == c;
+                if (varies) { ++next_field; }
+                if (row.weights[c] == 0.0 && !varies) { continue; }
+                write_weight(row.weights[c]);
+                if (varies) { write_field(f->values); }
                 if (c < registers) {
                     text += " r" + std::to_string(c);
                 } else if (c < outputs) {
@@ -72,7 +88,12 @@ namespace tweedie {
                 } else {
                     text += " z" + std::to_string(pass.draws[c - outputs]);
                 }
-                first = false;
+            }
+            if (row.constant != field(0.0)) {
+                const bool varies = row.constant.size() > 1;
+                write_weight(varies ? 1.0 : row.constant[0]);
+                if (varies) { write_field(row.constant); }
+                text += " one";
             }
             text += '\n';
         }
@@ -80,6 +101,7 @@ namespace tweedie {
     };
     text += "tweedie plan 1\nsolver " + p.solver + "\noutput " +
             (p.output == output_column::network ? "network" : "x0_hat") + '\n';
+    if (p.elements != 0) { text += "elements " + std::to_string(p.elements) + '\n'; }
     for (const level& l : p.levels) {
         text += "level ";
         write_level(l);
@@ -114,6 +136,14 @@ namespace tweedie {
             text += '\n';
         }
         write_pass(call.then, true);
+    }
+    for (std::size_t f = 0; f < fields.size(); ++f) {
+        text += "field f" + std::to_string(f);
+        for (std::size_t e = 0; e < p.elements; ++e) {
+            text += ' ';
+            number((*fields[f])[e]);
+        }
+        text += '\n';
     }
     return text;
 }
@@ -225,6 +255,22 @@ private:
     std::size_t number_ = 0;
 };
 
+/// The fields of a plan's text, by their index.
+[[nodiscard]] inline std::vector<field> read_fields(std::string_view text) {
+    plan_reader in(text);
+    std::vector<field> fields;
+    while (in.next_line()) {
+        if (in.peek() != "field") { continue; }
+        in.word();
+        if (in.index('f') != fields.size()) { in.fail("fields must be written in order"); }
+        std::vector<double> values;
+        while (!in.at_end()) { values.push_back(in.real()); }
+        if (values.empty()) { in.fail("a field needs numbers"); }
+        fields.emplace_back(std::move(values));
+    }
+    return fields;
+}
+
 }  // namespace detail
 
 /// Reads a plan back: `parse_plan(to_text(p)) == p`.
@@ -233,6 +279,7 @@ private:
 [[nodiscard]] inline plan parse_plan(std::string_view text) {
     detail::plan_reader in(text);
     if (!in.next_line() || in.remainder() != "tweedie plan 1") { in.fail("expected 'tweedie plan 1'"); }
+    const std::vector<field> fields = detail::read_fields(text);
     plan p;
     plan_pass* pass = nullptr;
     std::size_t registers = 1;  // columns of the pass being read
@@ -249,6 +296,16 @@ private:
         while (!in.at_end()) {
             if (in.peek() == "+" || in.peek() == "-") { sign = in.word() == "-" ? -1.0 : 1.0; }
             const double weight = sign * in.real();
+            const field* values = nullptr;
+            if (!in.at_end() && in.peek().front() == 'f') {
+                const std::size_t f = in.index('f');
+                if (f >= fields.size()) { in.fail("a field that does not exist"); }
+                values = &fields[f];
+            }
+            if (in.goes_on("one")) {
+                row.constant = values != nullptr ? weight * *values : weight;
+                continue;
+            }
             std::size_t column = outputs + pass->draws.size();
             if (in.peek() == "out") {
                 in.word();
@@ -266,6 +323,7 @@ private:
                 in.fail("a register, output or draw that does not exist there");
             }
             row.weights[column] = weight;
+            if (values != nullptr) { row.fields.push_back({column, *values}); }
         }
         pass->rows.push_back(std::move(row));
     };
@@ -280,6 +338,11 @@ private:
             const std::string_view column = in.word();
             if (column != "network" && column != "x0_hat") { in.fail("output must be network or x0_hat"); }
             p.output = column == "network" ? output_column::network : output_column::data_prediction;
+        } else if (key == "elements") {
+            in.word();
+            p.elements = in.count();
+        } else if (key == "field") {
+            static_cast<void>(in.remainder());  // read already
         } else if (key == "level") {
             in.word();
             p.levels.push_back(in.read_level());

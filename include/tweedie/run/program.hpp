@@ -5,11 +5,14 @@
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/schedule/concept.hpp>
+#include <tweedie/tensor/field_matrix.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -30,6 +33,7 @@ struct placed_pass {
     std::vector<double>
         adopting;  // the same matrix with that copy as one row more, for outputs that cannot be taken over
     std::vector<std::size_t> adopting_inputs;
+    std::optional<field_matrix> fields;  // in place of both matrices, for weights that differ by element
 };
 
 inline constexpr std::size_t output_buffer = npos - 1;
@@ -81,6 +85,15 @@ public:
     /// Normal tensors the greediest pass draws.
     [[nodiscard]] std::size_t draws_at_once() const { return shared_->draws_at_once; }
 
+    /// Whether a tensor that runs it has to be `combines_fields`.
+    [[nodiscard]] bool has_fields() const { return shared_->has_fields; }
+
+    /// Elements a sample has to have; 0: any.
+    [[nodiscard]] std::size_t elements() const { return shared_->elements; }
+
+    /// Normal tensors the greediest pass with fields draws.
+    [[nodiscard]] std::size_t draws_with_fields() const { return shared_->draws_with_fields; }
+
     // The placed passes, for the stepper.
     [[nodiscard]] const detail::placed_pass& start() const { return shared_->start; }
     [[nodiscard]] const detail::placed_call& call(std::size_t i) const { return shared_->calls[i]; }
@@ -93,6 +106,9 @@ private:
         std::size_t buffers = 1;
         std::size_t draws = 0;
         std::size_t draws_at_once = 0;
+        std::size_t draws_with_fields = 0;
+        std::size_t elements = 0;
+        bool has_fields = false;
         std::size_t result = 0;
         std::uint64_t fingerprint = 0;
         detail::placed_pass start;
@@ -102,6 +118,7 @@ private:
     [[nodiscard]] static content place(const plan& p) {
         content c;
         c.column = p.output;
+        c.elements = p.elements;
         c.steps = p.calls.back().step + 1;
         std::vector<std::size_t> where = {0};  // buffer of each register
         c.start = place_pass(p.start, where, false, c);
@@ -133,6 +150,7 @@ private:
             for (const double w : pass.coefficients) { add_number(w); }
             for (const std::uint32_t d : pass.draws) { add(d); }
             add(pass.adopts);
+            if (pass.fields) { pass.fields->each_weight(add_number); }
         };
         add(c.buffers);
         add(c.column == output_column::network ? 1 : 0);
@@ -209,6 +227,15 @@ private:
             }
         }
         const std::vector<std::size_t> order = reading_order(pass, registers, columns, moved);
+        bool plain = true;
+        for (const std::size_t r : computed) { plain = plain && pass.rows[r].plain(); }
+        if (!plain) {
+            fill_fields(placed, pass, where, order, computed, c.elements);
+            c.has_fields = true;
+            c.draws_with_fields = std::max(c.draws_with_fields, pass.draws.size());
+            where = std::move(after);
+            return placed;
+        }
         fill(placed.inputs, placed.coefficients, pass, where, order, computed);
         if (placed.adopts != detail::npos) {
             for (std::size_t r = 0; r < rows; ++r) {
@@ -239,10 +266,12 @@ private:
         return order;
     }
 
-    /// What the given rows read, and the matrix over it.
-    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass,
-                     const std::vector<std::size_t>& where, const std::vector<std::size_t>& order,
-                     const std::vector<std::size_t>& rows) {
+    /// The columns that the given rows read, and the buffers they stand for.
+    [[nodiscard]] static std::vector<std::size_t> read_columns(std::vector<std::size_t>& inputs,
+                                                               const plan_pass& pass,
+                                                               const std::vector<std::size_t>& where,
+                                                               const std::vector<std::size_t>& order,
+                                                               const std::vector<std::size_t>& rows) {
         std::vector<std::size_t> used;
         for (const std::size_t col : order) {
             bool asked = false;
@@ -252,12 +281,41 @@ private:
         for (const std::size_t col : used) {
             inputs.push_back(col < where.size() ? where[col] : detail::output_buffer);
         }
+        return used;
+    }
+
+    /// What the given rows read, and the matrix over it.
+    static void fill(std::vector<std::size_t>& inputs, std::vector<double>& matrix, const plan_pass& pass,
+                     const std::vector<std::size_t>& where, const std::vector<std::size_t>& order,
+                     const std::vector<std::size_t>& rows) {
+        const std::vector<std::size_t> used = read_columns(inputs, pass, where, order, rows);
         for (const std::size_t r : rows) {
             for (const std::size_t col : used) { matrix.push_back(pass.rows[r].weights[col]); }
             for (std::size_t d = 0; d < pass.draws.size(); ++d) {
                 matrix.push_back(pass.rows[r].weights[order.size() + d]);
             }
         }
+    }
+
+    /// The same with a matrix for each element, whose last columns are the draws.
+    static void fill_fields(detail::placed_pass& placed, const plan_pass& pass,
+                            const std::vector<std::size_t>& where, const std::vector<std::size_t>& order,
+                            const std::vector<std::size_t>& rows, std::size_t elements) {
+        std::vector<std::size_t> used = read_columns(placed.inputs, pass, where, order, rows);
+        for (std::size_t d = 0; d < pass.draws.size(); ++d) { used.push_back(order.size() + d); }
+        std::vector<field_matrix::entry> entries;
+        for (std::size_t i = 0; i < rows.size(); ++i) {
+            const plan_row& row = pass.rows[rows[i]];
+            const auto add = [&](std::size_t column, const field& weight) {
+                if (weight.uniform() && weight[0] == 0.0) { return; }
+                field_matrix::entry one{i, column, {}};
+                for (std::size_t e = 0; e < weight.size(); ++e) { one.values.push_back(weight[e]); }
+                entries.push_back(std::move(one));
+            };
+            for (std::size_t c = 0; c < used.size(); ++c) { add(c, row.weight(used[c])); }
+            add(used.size(), row.constant);
+        }
+        placed.fields.emplace(elements, rows.size(), used.size(), entries);
     }
 
     std::shared_ptr<const content> shared_;

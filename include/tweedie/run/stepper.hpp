@@ -7,12 +7,14 @@
 #include <tweedie/run/program.hpp>
 #include <tweedie/run/result.hpp>
 #include <tweedie/tensor/concept.hpp>
+#include <tweedie/tensor/field_matrix.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -127,6 +129,7 @@ public:
         }
         for (const T& r : from.registers) { buffers_.push_back(detail::owned_copy<T>(r)); }
         for (const T& r : buffers_) { require_shape(r); }
+        require_fields();
         prepare_noise();
         call_ = from.call;
         nfe_ = from.network_calls;
@@ -267,6 +270,7 @@ private:
         if (tensor_traits<T>::size(x) == 0) { throw std::invalid_argument("stepper: x is empty"); }
         buffers_.reserve(program_.buffers());
         buffers_.push_back(std::move(x));
+        require_fields();
         while (buffers_.size() < program_.buffers()) {
             buffers_.push_back(tensor_traits<T>::like(buffers_[0]));
         }
@@ -274,16 +278,27 @@ private:
         if (!trivial(program_.start())) { apply(program_.start(), nullptr, nullptr, 0); }
     }
 
+    /// That tensors like the state can run the program, if it has fields.
+    void require_fields() const {
+        if (!program_.has_fields()) { return; }
+        if (!combines_fields<T>) {
+            throw std::invalid_argument(
+                "stepper: tensor_traits<T> needs affine_fields to run a plan with fields");
+        }
+        const std::size_t has = tensor_traits<T>::size(buffers_[0]) / tensor_traits<T>::batch(buffers_[0]);
+        if (program_.elements() != 0 && program_.elements() != has) {
+            throw std::invalid_argument("plan: its fields have " + std::to_string(program_.elements()) +
+                                        " elements per sample, x has " + std::to_string(has));
+        }
+    }
+
     void prepare_noise() {
         if constexpr (std::same_as<Noise, no_noise>) {
             if (program_.draws() > 0) { static_cast<void>(noise_.stream(draw_kind::step, 0)); }
         }
         streams_.reserve(program_.draws_at_once());
-        if constexpr (!fuses_noise<T>) {
-            while (drawn_.size() < program_.draws_at_once()) {
-                drawn_.push_back(tensor_traits<T>::like(buffers_[0]));
-            }
-        }
+        const std::size_t held = fuses_noise<T> ? program_.draws_with_fields() : program_.draws_at_once();
+        while (drawn_.size() < held) { drawn_.push_back(tensor_traits<T>::like(buffers_[0])); }
     }
 
     [[nodiscard]] static bool trivial(const detail::placed_pass& pass) {
@@ -325,7 +340,7 @@ private:
     /// One pass: new registers from old ones, the output and noise; the output's own memory is taken over
     /// where a register is just it.
     void apply(const detail::placed_pass& pass, const T* output, T* takeable, std::size_t next_call) {
-        const bool take = pass.adopts == detail::npos || takeable != nullptr;
+        const bool take = pass.adopts == detail::npos || takeable != nullptr || pass.fields;
         const std::vector<std::size_t>& inputs = take ? pass.inputs : pass.adopting_inputs;
         const std::vector<double>& coefficients = take ? pass.coefficients : pass.adopting;
         const std::size_t n = inputs.size();
@@ -337,10 +352,16 @@ private:
         }
         for (std::size_t i = 0; i < pass.outputs.size(); ++i) { written[i] = &buffers_[pass.outputs[i]]; }
         if (!take) { written[k - 1] = &buffers_[pass.adopts]; }
-        const bool finite = k == 0 || combine({written, k}, coefficients, {read, n}, pass.draws);
+        const bool finite =
+            k == 0 || (pass.fields ? combine_fields({written, k}, {read, n}, pass)
+                                   : combine({written, k}, coefficients, {read, n}, pass.draws));
         if (take && pass.adopts != detail::npos) {
-            using std::swap;
-            swap(buffers_[pass.adopts], *takeable);
+            if (takeable == nullptr) {  // only where there are fields
+                tensor_traits<T>::assign(buffers_[pass.adopts], *output);
+            } else {
+                using std::swap;
+                swap(buffers_[pass.adopts], *takeable);
+            }
         }
         if (output != nullptr) { ++nfe_; }
         if (!finite) {
@@ -359,6 +380,23 @@ private:
         T* scratch[most_registers];
         for (std::size_t d = 0; d < drawn_.size(); ++d) { scratch[d] = &drawn_[d]; }
         return affine_noise<T, stream>(written, coefficients, read, streams_, {scratch, drawn_.size()});
+    }
+
+    /// The same with weights that differ from element to element: noise is drawn first.
+    bool combine_fields(std::span<T* const> written, std::span<const T* const> read,
+                        const detail::placed_pass& pass) {
+        if constexpr (combines_fields<T>) {
+            const T* all[most_registers];
+            std::size_t n = 0;
+            for (const T* const one : read) { all[n++] = one; }
+            for (std::size_t d = 0; d < pass.draws.size(); ++d) {
+                tensor_traits<T>::normal(drawn_[d], noise_.stream(draw_kind::step, pass.draws[d]));
+                all[n++] = &drawn_[d];
+            }
+            return tensor_traits<T>::affine_fields(written, *pass.fields, {all, n});
+        } else {
+            return false;  // refused at the start
+        }
     }
 
     using stream = std::remove_cvref_t<decltype(std::declval<const Noise&>().stream(draw_kind::step, 0))>;

@@ -6,7 +6,9 @@
 #include <tweedie/detail/parallel.hpp>
 #include <tweedie/detail/reduce.hpp>
 #include <tweedie/detail/small_array.hpp>
+#include <tweedie/tensor/affine_fields.hpp>
 #include <tweedie/tensor/concept.hpp>
+#include <tweedie/tensor/field_matrix.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -50,6 +52,17 @@ struct contiguous_tensor_traits {
         gathered all(outputs, coefficients, inputs);
         return detail::affine<Scalar>(tensor_traits<T>::size(*outputs[0]), all.outputs(), all.coefficients(),
                                       all.inputs());
+    }
+
+    /// `affine` with weights that differ from element to element of a sample; see `combines_fields`.
+    static bool affine_fields(std::span<T* const> outputs, const field_matrix& weights,
+                              std::span<const T* const> inputs) {
+        if (outputs.empty()) { return true; }
+        TWEEDIE_ASSERT(weights.elements() == 0 || weights.elements() == sample_size(*outputs[0]),
+                       "affine_fields: one matrix per element of a sample");
+        gathered all(outputs, {}, inputs);
+        return detail::affine_fields<Scalar>(tensor_traits<T>::size(*outputs[0]), all.outputs(), weights,
+                                             all.inputs());
     }
 
     /// `affine` with `streams.size()` more columns in the coefficients, for normal numbers made on the way.
