@@ -3,6 +3,7 @@
 
 #include <tweedie/analytic/exact_denoiser.hpp>
 #include <tweedie/analytic/gaussian.hpp>
+#include <tweedie/analytic/k_means.hpp>
 #include <tweedie/schedule/concept.hpp>
 
 #include <Eigen/Core>
@@ -10,8 +11,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -25,6 +26,8 @@ struct mixture_fit_options {
     gaussian_fit_options each = {.added_variance = 1e-5};
     /// Most rounds of k-means; it stops by itself when nothing changes; >= 0.
     int iterations = 100;
+    cluster_start start = cluster_start::farthest;  ///< the first centres
+    std::uint64_t seed = 0;                         ///< of the choice of `plus_plus`
 };
 
 /// A mixture of Gaussians: exact denoiser, score and density at every noise level of every schedule.
@@ -73,15 +76,15 @@ public:
 
     /// A mixture fitted to data by k-means, one Gaussian per cluster, the cluster's share as its weight.
     ///
-    /// Starts from the sample nearest the mean, then always adds the sample farthest from those chosen
-    /// (Gonzalez 1985); then Lloyd's iteration. Deterministic: the same data give the same mixture, and no
-    /// seed is needed.
+    /// Centres chosen by `cluster_start`, then Lloyd's iteration. Deterministic: the same data, and for
+    /// `plus_plus` the same seed, give the same mixture.
     /// - `data`        d x n, one sample per column; n >= 1.
     /// - `components`  clusters asked for; in [1, n]. A cluster that loses all its samples gets the one
     ///                 farthest from its own centre; fewer clusters come back only where the data have fewer
     ///                 distinct samples.
     /// - `options`     see there. A cluster of one sample becomes a Gaussian of the added variance.
     /// - cost          O(d n components) per iteration, by matrix products.
+    /// - choose        as a model by itself, or as the start of `maximize_likelihood`.
     [[nodiscard]] static mixture fit(const Eigen::Ref<const Eigen::MatrixXd>& data, Eigen::Index components,
                                      const mixture_fit_options& options = {}) {
         const Eigen::Index n = data.cols();
@@ -95,7 +98,8 @@ public:
         if (!(options.iterations >= 0)) {
             throw std::invalid_argument("mixture::fit: iterations must not be negative");
         }
-        const clusters found = cluster(data, components, options.iterations);
+        const detail::clusters found =
+            detail::k_means(data, components, options.start, options.seed, options.iterations);
         std::vector<double> weights;
         std::vector<gaussian> gaussians;
         for (const std::vector<Eigen::Index>& members : found) {
@@ -157,6 +161,30 @@ public:
         return average(x, at, parts, offset::none);
     }
 
+    /// The logarithm of weight times noisy density of each component at each column of x, a components x
+    /// samples matrix: `log_density` is the logarithm of the sum of its exponentials.
+    /// - errors  `std::invalid_argument` at sigma = 0 if a covariance is singular.
+    [[nodiscard]] Eigen::MatrixXd joint_log_density(const Eigen::Ref<const Eigen::MatrixXd>& x,
+                                                    const level& at) const {
+        detail::require_query(x, at, dimension(), "mixture");
+        require_density(at);
+        Eigen::MatrixXd out(static_cast<Eigen::Index>(components_.size()), x.cols());
+        for (std::size_t k = 0; k < components_.size(); ++k) {
+            const gaussian& g = components_[k];
+            const Eigen::VectorXd inverse = g.noisy_variances(at).cwiseInverse();
+            const double log_peak = std::log(weights_[k]) + g.log_normaliser(at);
+            const double residual = g.noisy_residual(at);
+            detail::for_each_block(
+                x.cols(), x.size() * (g.rank() + 1), [&](Eigen::Index first, Eigen::Index count) {
+                    const Eigen::MatrixXd y = x.middleCols(first, count).colwise() - at.alpha * g.mean();
+                    const Eigen::MatrixXd c = detail::product(g.eigenvectors().transpose(), y);
+                    out.row(static_cast<Eigen::Index>(k)).segment(first, count) =
+                        log_joint(g, log_peak, inverse, residual, y, c);
+                });
+        }
+        return out;
+    }
+
     /// The logarithm of the noisy density at each column of x.
     /// - errors  `std::invalid_argument` at sigma = 0 if a covariance is singular.
     [[nodiscard]] Eigen::VectorXd log_density(const Eigen::Ref<const Eigen::MatrixXd>& x,
@@ -192,8 +220,6 @@ private:
         -46.0;  // e^-46 = 1e-20: below the rounding of a sum of a thousand such terms
     static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
-    using clusters = std::vector<std::vector<Eigen::Index>>;
-
     /// What one component says of x: `offset + U (along c) + across y`.
     struct affine_part {
         Eigen::VectorXd along;
@@ -224,23 +250,6 @@ private:
             squares += outside.colwise().squaredNorm() / residual;
         }
         return (log_peak - 0.5 * squares.array()).matrix();
-    }
-
-    [[nodiscard]] Eigen::MatrixXd joint_log_density(const Eigen::Ref<const Eigen::MatrixXd>& x,
-                                                    const level& at) const {
-        detail::require_query(x, at, dimension(), "mixture");
-        require_density(at);
-        Eigen::MatrixXd out(static_cast<Eigen::Index>(components_.size()), x.cols());
-        for (std::size_t k = 0; k < components_.size(); ++k) {
-            const gaussian& g = components_[k];
-            const Eigen::VectorXd inverse = g.noisy_variances(at).cwiseInverse();
-            const double log_peak = std::log(weights_[k]) + g.log_normaliser(at);
-            const double residual = g.noisy_residual(at);
-            const Eigen::MatrixXd y = x.colwise() - at.alpha * g.mean();
-            const Eigen::MatrixXd c = detail::product(g.eigenvectors().transpose(), y);
-            out.row(static_cast<Eigen::Index>(k)) = log_joint(g, log_peak, inverse, residual, y, c);
-        }
-        return out;
     }
 
     /// The responsibility-weighted average of the components' parts: one pass over the components with the
@@ -305,93 +314,6 @@ private:
             out.middleCols(first, count) = sum.array().rowwise() / total.array();
         });
         return out;
-    }
-
-    /// The clusters of k-means, none of them empty.
-    [[nodiscard]] static clusters cluster(const Eigen::Ref<const Eigen::MatrixXd>& data, Eigen::Index wanted,
-                                          int iterations) {
-        const Eigen::Index n = data.cols();
-        const Eigen::VectorXd middle = data.rowwise().mean();
-        const Eigen::MatrixXd samples = data.colwise() - middle;  // smaller numbers, more exact distances
-        Eigen::MatrixXd centres = farthest_samples(samples, wanted);
-        std::vector<Eigen::Index> owner;
-        clusters found;
-        for (int i = 0; i <= iterations; ++i) {
-            const std::vector<Eigen::Index> next = assign(samples, centres);
-            if (next == owner) { break; }
-            owner = next;
-            found.assign(static_cast<std::size_t>(centres.cols()), {});
-            for (Eigen::Index j = 0; j < n; ++j) {
-                found[static_cast<std::size_t>(owner[static_cast<std::size_t>(j)])].push_back(j);
-            }
-            for (std::size_t k = 0; k < found.size(); ++k) {
-                if (found[k].empty()) { continue; }
-                centres.col(static_cast<Eigen::Index>(k)) = samples(Eigen::all, found[k]).rowwise().mean();
-            }
-            refill(samples, centres, found);
-        }
-        std::erase_if(found, [](const std::vector<Eigen::Index>& members) { return members.empty(); });
-        return found;
-    }
-
-    [[nodiscard]] static Eigen::MatrixXd farthest_samples(const Eigen::MatrixXd& samples,
-                                                          Eigen::Index wanted) {
-        Eigen::MatrixXd chosen(samples.rows(), wanted);
-        Eigen::Index next = 0;
-        samples.colwise().squaredNorm().minCoeff(&next);
-        chosen.col(0) = samples.col(next);
-        Eigen::RowVectorXd nearest = (samples.colwise() - chosen.col(0)).colwise().squaredNorm();
-        for (Eigen::Index k = 1; k < wanted; ++k) {
-            if (!(nearest.maxCoeff(&next) > 0.0)) { return chosen.leftCols(k); }  // no other distinct sample
-            chosen.col(k) = samples.col(next);
-            nearest = nearest.cwiseMin((samples.colwise() - chosen.col(k)).colwise().squaredNorm());
-        }
-        return chosen;
-    }
-
-    /// The nearest centre of each sample; the first of equals.
-    [[nodiscard]] static std::vector<Eigen::Index> assign(const Eigen::MatrixXd& samples,
-                                                          const Eigen::MatrixXd& centres) {
-        const Eigen::VectorXd half = 0.5 * centres.colwise().squaredNorm().transpose();
-        std::vector<Eigen::Index> owner(static_cast<std::size_t>(samples.cols()));
-        detail::for_each_block(
-            samples.cols(), samples.size() * centres.cols(), [&](Eigen::Index first, Eigen::Index count) {
-                const Eigen::MatrixXd away =
-                    (-detail::product(centres.transpose(), samples.middleCols(first, count))).colwise() +
-                    half;
-                for (Eigen::Index j = 0; j < count; ++j) {
-                    away.col(j).minCoeff(&owner[static_cast<std::size_t>(first + j)]);
-                }
-            });
-        return owner;
-    }
-
-    /// Gives every empty cluster the sample farthest from its own centre, while distinct samples share one.
-    static void refill(const Eigen::MatrixXd& samples, Eigen::MatrixXd& centres, clusters& found) {
-        for (std::size_t k = 0; k < found.size(); ++k) {
-            if (!found[k].empty()) { continue; }
-            double farthest = 0.0;
-            std::size_t from = 0;
-            std::size_t place = 0;
-            for (std::size_t other = 0; other < found.size(); ++other) {
-                for (std::size_t m = 0; found[other].size() > 1 && m < found[other].size(); ++m) {
-                    const double away =
-                        (samples.col(found[other][m]) - centres.col(static_cast<Eigen::Index>(other)))
-                            .squaredNorm();
-                    if (away > farthest) {
-                        farthest = away;
-                        from = other;
-                        place = m;
-                    }
-                }
-            }
-            if (!(farthest > 0.0)) { return; }
-            const Eigen::Index moved = found[from][place];
-            found[from].erase(found[from].begin() + static_cast<std::ptrdiff_t>(place));
-            found[k].push_back(moved);
-            centres.col(static_cast<Eigen::Index>(k)) = samples.col(moved);
-            centres.col(static_cast<Eigen::Index>(from)) = samples(Eigen::all, found[from]).rowwise().mean();
-        }
     }
 
     std::vector<double> weights_;

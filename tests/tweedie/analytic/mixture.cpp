@@ -76,6 +76,13 @@ TEST_CASE("a mixture is what its components say, weighted by brute force", "[ana
             x0 += g.denoise(x, at) * r.row(c).asDiagonal();
             score += g.score(x, at) * r.row(c).asDiagonal();
         }
+        const Eigen::MatrixXd joint = m.joint_log_density(x, at);
+        for (const Eigen::Index c : {0, 4}) {
+            const auto place = static_cast<std::size_t>(c);
+            const Eigen::VectorXd alone =
+                m.components()[place].log_density(x, at).array() + std::log(m.weights()[place]);
+            CHECK(relative_error(joint.row(c).transpose(), alone) < tol<double>::identity);
+        }
         CHECK(relative_error(m.denoise(x, at), x0) < tol<double>::identity);
         CHECK(relative_error(m.score(x, at), score) < tol<double>::identity);
         // densities that do not vanish, summed as they are
@@ -180,11 +187,13 @@ TEST_CASE("k-means finds well separated clusters", "[analytic][mixture][fit]") {
 
 TEST_CASE("fitting is deterministic, and every sample belongs to one cluster", "[analytic][mixture][fit]") {
     const Eigen::MatrixXd data = normals(5, 400, 41);
-    for (const Eigen::Index k : {1, 2, 7, 50, 399, 400}) {
+    for (const Eigen::Index k : {1, 2, 7, 50, 399, 400, -1, -7, -50, -400}) {
         CAPTURE(k);
-        const mixture a = mixture::fit(data, k);
-        const mixture b = mixture::fit(data, k);
-        CHECK(static_cast<Eigen::Index>(a.components().size()) == k);
+        const analytic::mixture_fit_options options{.start = k > 0 ? analytic::cluster_start::farthest
+                                                                   : analytic::cluster_start::plus_plus};
+        const mixture a = mixture::fit(data, std::abs(k), options);
+        const mixture b = mixture::fit(data, std::abs(k), options);
+        CHECK(static_cast<Eigen::Index>(a.components().size()) == std::abs(k));
         CHECK(a.weights() == b.weights());
         double sum = 0.0;
         for (std::size_t c = 0; c < a.components().size(); ++c) {
