@@ -35,8 +35,8 @@ private:
     int rank_;
 };
 
-/// MPI from here to the end of the scope, for programs that do not start it themselves. Make it the first thing
-/// in `main`.
+/// MPI from here to the end of the scope, for programs that do not start it themselves. Make it the first
+/// thing in `main`.
 class session {
 public:
     session(int& count, char**& arguments) {
@@ -52,8 +52,8 @@ public:
 
 /// The ranks that share the work, with messages of their own.
 ///
-/// Every member function is called by all ranks, in the same order. What one rank throws reaches all of them by
-/// `together`, so that none waits for an answer that never comes.
+/// Every member function is called by all ranks, in the same order. What one rank throws reaches all of them
+/// by `together`, so that none waits for an answer that never comes.
 /// - ranks   an MPI communicator; copied (MPI_Comm_dup), so that nothing here mixes with the user's messages.
 /// - errors  `std::invalid_argument`: MPI does not run. `std::runtime_error`: an MPI call failed.
 class communicator {
@@ -220,18 +220,18 @@ struct block_checkpoint {
 ///
 ///     for_each_block<float>(ranks, blocks, {.file = "job.blocks", .job = "digits, seed 7"},
 ///         [&](std::size_t b) { return pictures_of(b); },                        // on some rank
-///         [&](std::size_t b, std::span<const float> values) { keep(values); }); // on rank 0, b = 0, 1, 2, ...
+///         [&](std::size_t b, std::span<const float> values) { keep(values); }); // on rank 0, in order
 ///
-/// Round by round, each rank makes one block; rank 0 writes each round to the checkpoint, then takes it. A job
-/// that was killed begins with the blocks that are on disk.
+/// Round by round, each rank makes one block; rank 0 writes each round to the checkpoint, then takes it. A
+/// job that was killed begins with the blocks that are on disk.
 /// - ranks       that share the work.
 /// - blocks      of the job; the same on all ranks.
 /// - checkpoint  keeps finished blocks.
 /// - make        `make(b)` gives the values of block b, a `std::vector<T>`; depends on b alone.
 /// - take        `take(b, values)`; called on rank 0 only.
 /// - cost        a round lasts as long as its slowest block; every value is sent once.
-/// - errors      what `make` or `take` throws on one rank is thrown as `rank_error` on all; blocks taken before
-///               are in the checkpoint.
+/// - errors      what `make` or `take` throws on one rank is thrown as `rank_error` on all; blocks taken
+///               before are in the checkpoint.
 template <plain T, class Make, class Take>
     requires std::invocable<Take&, std::size_t, std::span<const T>>
 void for_each_block(const communicator& ranks, const sample_blocks& blocks,

@@ -103,8 +103,8 @@ void add_next(std::vector<partial_sum<T>>& sums, partial_sum<T> next) {
 
 }  // namespace detail
 
-/// An optimizer whose step of an element looks at that element alone, so that each rank can keep a part of the
-/// state.
+/// An optimizer whose step of an element looks at that element alone, so that each rank can keep a part of
+/// the state.
 template <class Optimizer>
 concept shardable_optimizer =
     detail::is_one_of_v<Optimizer, optim::adam, optim::adamw, optim::amsgrad, optim::nadam, optim::radam,
@@ -118,22 +118,23 @@ using gradient_list = std::vector<std::span<const T>>;
 /// One step of data-parallel training with the optimizer's state cut over the ranks: the gradients are added
 /// where their part of the state is, every rank updates its part, and all get the new parameters.
 ///
-///     optim::state<float> shard;                                   // of this rank; empty before the first step
-///     sharded_step<float>(ranks, optim::adamw{.clip = {.scale = 1.0 / 8}}, parameters, gradients, shard);
+///     optim::state<float> shard;  // of this rank; empty before the first step
+///     const optim::adamw optimizer{.clip = {.scale = 1.0 / 8}};
+///     sharded_step<float>(ranks, optimizer, parameters, gradients, shard);
 ///
 /// The same bits on any number of ranks: micro-batches are numbered through, rank after rank, and added as a
 /// binary tree over those numbers. One micro-batch on one rank is the optimizer's own step, to the bit.
 /// Source: Rajbhandari et al. 2019, arXiv:1910.02054 (ZeRO, its first two stages).
 /// - parameters  every tensor; the same on all ranks, before and after.
-/// - gradients   of this rank's micro-batches; any number, also none. They are added, not averaged: `clip.scale`
-///               of the optimizer makes a mean of the sum.
+/// - gradients   of this rank's micro-batches; any number, also none. They are added, not averaged:
+///               `clip.scale` of the optimizer makes a mean of the sum.
 /// - shard       this rank's part of the state; `gathered_state` makes one of all.
 /// - returns     the same on all ranks; with clipping by norm, that of the sum.
-/// - cost        memory: a rank's part of the state, and of the gradients once per rank; traffic: gradients and
-///               parameters once. Where a rank has several micro-batches they are added before they travel as
-///               far as the tree allows.
-/// - errors      `rank_error` on all ranks: lists that do not fit, options out of range. A gradient that is not
-///               finite is a status, and nothing is changed on any rank.
+/// - cost        memory: a rank's part of the state, and of the gradients once per rank; traffic: gradients
+///               and parameters once. Where a rank has several micro-batches they are added before they
+///               travel as far as the tree allows.
+/// - errors      `rank_error` on all ranks: lists that do not fit, options out of range. A gradient that is
+///               not finite is a status, and nothing is changed on any rank.
 template <std::floating_point T, shardable_optimizer Optimizer>
 optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
                                 std::span<const std::span<T>> parameters,

@@ -20,8 +20,8 @@ struct anderson_options {
     std::size_t window = 1;  ///< differences it looks back on; 0 is the plain iteration; at most 16
     double damping = 1.0;    ///< beta, share of the residual that is stepped; in (0, 1]
     double ridge = 1e-12;    ///< added to the normal matrix, relative to its largest diagonal element; >= 0
-    /// Largest sum of |gamma|: how far beyond the points seen a step may reach; > 0. Where an iteration hardly
-    /// contracts, the exact weights extrapolate a hundredfold, and the map is no longer linear there.
+    /// Largest sum of |gamma|: how far beyond the points seen a step may reach; > 0. Where an iteration
+    /// hardly contracts, the exact weights extrapolate a hundredfold, and the map is no longer linear there.
     double trust = std::numeric_limits<double>::infinity();
 };
 

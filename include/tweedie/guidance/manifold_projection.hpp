@@ -16,8 +16,8 @@
 
 namespace tweedie::guidance {
 
-/// Options of `manifold_projection`. Noise is measured as a flow does, `tau = sigma / (alpha + sigma)`, on every
-/// schedule: 1 is pure noise, 0 is clean.
+/// Options of `manifold_projection`. Noise is measured as a flow does, `tau = sigma / (alpha + sigma)`, on
+/// every schedule: 1 is pure noise, 0 is clean.
 struct projection_options {
     int iterations = 2;          ///< K, of the fixed point at each step; >= 0; 0 is plain guidance
     double active_above = 0.4;   ///< projects where tau is larger than this
@@ -35,19 +35,20 @@ struct projection_options {
     }
 };
 
-/// Manifold projection before guided steps (CFG-MP, CFG-MP+): moves the state, at its noise level, to where the
-/// conditional and the unconditional prediction differ less. With d half the coming step in tau,
+/// Manifold projection before guided steps (CFG-MP, CFG-MP+): moves the state, at its noise level, to where
+/// the conditional and the unconditional prediction differ less. With d half the coming step in tau,
 ///
 ///     G(x):  z = x - d v_u(x),   G(x) = z + d v_c(z)         back without the condition, forth with it
 ///     H(x):  z = x + d v_c(x),   H(x) = z - d v_u(z)         the other way round
 ///     x <- G(x), `iterations` times, by Picard or by Anderson acceleration
 ///
-/// where v = x0_hat - eps_hat is the velocity towards the data of the flow with the same signal-to-noise ratio
-/// (a state of another schedule is `alpha + sigma` times the flow's).
-/// Source: Cai, Liu, Su and Wang 2026, arXiv:2601.21892, after the authors' code. Deviations: the ridge is relative
-/// to the residuals (theirs, 1e-4, drives the weights to 1/2 where residuals are small); acceleration has a
-/// trust region (without it a map that hardly contracts is extrapolated a hundredfold; `dit` and
-/// `stable_diffusion` have none, as theirs); the window of tau is stated once, theirs differ between their programs.
+/// where v = x0_hat - eps_hat is the velocity towards the data of the flow with the same signal-to-noise
+/// ratio (a state of another schedule is `alpha + sigma` times the flow's).
+/// Source: Cai, Liu, Su and Wang 2026, arXiv:2601.21892, after the authors' code. Deviations: the ridge is
+/// relative to the residuals (theirs, 1e-4, drives the weights to 1/2 where residuals are small);
+/// acceleration has a trust region (without it a map that hardly contracts is extrapolated a hundredfold;
+/// `dit` and `stable_diffusion` have none, as theirs); the window of tau is stated once, theirs differ
+/// between their programs.
 ///
 ///     manifold_projection<T, ...> project(conditional, unconditional, plan.levels);
 ///     sample(plan, guided, x, noise{.seed = 7}, hooks{.edit = std::ref(project)});
@@ -57,8 +58,8 @@ struct projection_options {
 /// - order   a fixed-point iteration is no integrator: it changes what is sampled. With exact predictions the
 ///           distance to the true conditional law grows; what it does for a trained network is its authors'
 ///           finding.
-/// - cost    2 `iterations` network calls at each active step, one after the other, not counted by the plan but by
-///           `calls`; five passes each.
+/// - cost    2 `iterations` network calls at each active step, one after the other, not counted by the plan
+///           but by `calls`; five passes each.
 /// - errors  `std::invalid_argument`: options out of range, a level that is not of `levels`.
 /// - choose  for strong guidance in few steps, where pictures lose detail; look at them.
 template <grouped_tensor T, is_denoiser Conditional, is_denoiser Unconditional>
