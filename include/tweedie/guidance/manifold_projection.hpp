@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/working_memory.hpp>
 #include <tweedie/guidance/anderson.hpp>
 #include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/schedule/concept.hpp>
@@ -50,7 +51,7 @@ struct projection_options {
 /// `dit` and `stable_diffusion` have none, as theirs); the window of tau is stated once, theirs differ
 /// between their programs.
 ///
-///     manifold_projection<T, ...> project(conditional, unconditional, plan.levels);
+///     manifold_projection project(conditional, unconditional, plan.levels);
 ///     sample(plan, guided, x, noise{.seed = 7}, hooks{.edit = std::ref(project)});
 ///
 /// - `conditional`, `unconditional`  denoisers; any prediction and schedule each.
@@ -62,7 +63,7 @@ struct projection_options {
 ///           but by `calls`; five passes each.
 /// - errors  `std::invalid_argument`: options out of range, a level that is not of `levels`.
 /// - choose  for strong guidance in few steps, where pictures lose detail; look at them.
-template <grouped_tensor T, is_denoiser Conditional, is_denoiser Unconditional>
+template <is_denoiser Conditional, is_denoiser Unconditional>
 class manifold_projection {
 public:
     manifold_projection(Conditional conditional, Unconditional unconditional, std::span<const level> levels,
@@ -96,41 +97,43 @@ public:
     }
 
     /// The edit of the state at the begin of a step.
+    template <grouped_tensor T>
     void operator()(T& x, const level& at) {
         const std::size_t i = index_of(at);
         if (!active(at) || options_.iterations == 0) { return; }
         const double half = 0.5 * (noise_share(at) - noise_share(levels_[i + 1]));
-        if (!mix_ || !tensor_traits<T>::same_shape(*image_, x)) {
-            image_.emplace(tensor_traits<T>::like(x));
-            x0_.emplace(tensor_traits<T>::like(x));
-            mix_.emplace(x, options_.acceleration);
+        auto& memory = memory_.template as<tensors<T>>();
+        if (!memory.image || !tensor_traits<T>::same_shape(*memory.image, x)) {
+            memory.mix.emplace(x, options_.acceleration);
         }
-        mix_->reset();
+        T& image = fitting(memory.image, x);
+        memory.mix->reset();
         const auto order = noise_share(at) >= options_.reversed_from ? apply::reversed : apply::forward;
         for (int k = 0; k < options_.iterations; ++k) {
-            map(x, at, half, order, *image_);
-            mix_->step(x, *image_);
+            map(x, at, half, order, image);
+            memory.mix->step(x, image);
         }
     }
 
     /// G(x) (or H(x)) of a state at a level, with half step `half` in tau.
     enum class apply { forward, reversed };
+    template <grouped_tensor T>
     void map(const T& x, const level& at, double half, apply order, T& out) {
         const double k = half / noise_share(at);
-        if (!x0_) { x0_.emplace(tensor_traits<T>::like(x)); }
+        T& x0 = fitting(memory_.template as<tensors<T>>().x0, x);
         const double sign = order == apply::forward ? 1.0 : -1.0;
         if (order == apply::forward) {
-            unconditional_(x, at, *x0_);
+            unconditional_(x, at, x0);
         } else {
-            conditional_(x, at, *x0_);
+            conditional_(x, at, x0);
         }
-        step(x, at, -sign * k, out);
+        step(x, x0, at, -sign * k, out);
         if (order == apply::forward) {
-            conditional_(out, at, *x0_);
+            conditional_(out, at, x0);
         } else {
-            unconditional_(out, at, *x0_);
+            unconditional_(out, at, x0);
         }
-        step(out, at, sign * k, out);
+        step(out, x0, at, sign * k, out);
     }
 
 private:
@@ -139,9 +142,10 @@ private:
     [[nodiscard]] bool active(const level& at) const { return noise_share(at) > options_.active_above; }
 
     /// out = x + k tau v, v = (x0_hat / (alpha + sigma)^-1 - x) / tau.
-    void step(const T& x, const level& at, double k, T& out) {
+    template <tensor T>
+    static void step(const T& x, const T& x0, const level& at, double k, T& out) {
         T* const written[] = {&out};
-        const T* const read[] = {&x, &*x0_};
+        const T* const read[] = {&x, &x0};
         const double weights[] = {1.0 - k, k * (at.alpha + at.sigma)};
         tensor_traits<T>::affine(written, weights, read);
     }
@@ -153,13 +157,18 @@ private:
         throw std::invalid_argument("manifold_projection: the plan must have the levels that were given");
     }
 
-    evaluator<T, Conditional> conditional_;
-    evaluator<T, Unconditional> unconditional_;
+    template <class T>
+    struct tensors {
+        std::optional<T> image;
+        std::optional<T> x0;
+        std::optional<anderson<T>> mix;
+    };
+
+    evaluator<Conditional> conditional_;
+    evaluator<Unconditional> unconditional_;
     std::vector<level> levels_;
     projection_options options_;
-    std::optional<T> image_;
-    std::optional<T> x0_;
-    std::optional<anderson<T>> mix_;
+    detail::working_memory memory_;
 };
 
 }  // namespace tweedie::guidance

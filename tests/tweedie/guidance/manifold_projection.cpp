@@ -61,10 +61,7 @@ auto projection_of(const Conditional& c, const Unconditional& u, const any_sched
                    std::span<const level> levels, const projection_options& options = {}) {
     const denoiser conditional(std::cref(c), prediction::x0, schedule);
     const denoiser unconditional(std::cref(u), prediction::x0, schedule);
-    using conditional_t = std::remove_const_t<decltype(conditional)>;
-    using unconditional_t = std::remove_const_t<decltype(unconditional)>;
-    return manifold_projection<MatrixXd, conditional_t, unconditional_t>(conditional, unconditional, levels,
-                                                                         options);
+    return manifold_projection(conditional, unconditional, levels, options);
 }
 
 MatrixXd matrix(const nlohmann::json& rows) {
