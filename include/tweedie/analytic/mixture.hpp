@@ -17,6 +17,10 @@
 #include <utility>
 #include <vector>
 
+namespace tweedie::detail {
+struct saved_mixture;
+}  // namespace tweedie::detail
+
 namespace tweedie::analytic {
 
 /// Options of `mixture::fit`.
@@ -216,6 +220,8 @@ public:
     }
 
 private:
+    friend struct detail::saved_mixture;
+
     static constexpr double negligible =
         -46.0;  // e^-46 = 1e-20: below the rounding of a sum of a thousand such terms
     static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
