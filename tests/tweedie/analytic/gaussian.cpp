@@ -23,6 +23,43 @@ gaussian thin(Eigen::Index d, Eigen::Index r, double residual) {
     return gaussian::low_rank(normals(d, 1, 13), q.leftCols(r), l, residual);
 }
 
+/// What the probability flow in time, x' = alpha' x0_hat + sigma' eps_hat, does to a centred direction of
+/// variance l, by Runge and Kutta's fourth order on steps equal in half-log-SNR.
+double integrated(const any_schedule& schedule, double l, double from, double to) {
+    const auto slope = [&](double t, double c) {
+        const level here = at(schedule, t);
+        const double v = here.alpha * here.alpha * l + here.sigma * here.sigma;
+        return (schedule.alpha_rate(t) * here.alpha * l + schedule.sigma_rate(t) * here.sigma) / v * c;
+    };
+    const int steps = 4000;
+    const auto time = [&](double i) {
+        return schedule.time_at(-std::log(from) - std::log(to / from) * i / steps);
+    };
+    double c = 1.0;
+    double t = time(0.0);
+    for (int i = 1; i <= steps; ++i) {
+        const double next = time(i);
+        const double h = next - t;
+        const double k1 = slope(t, c);
+        const double k2 = slope(t + 0.5 * h, c + 0.5 * h * k1);
+        const double k3 = slope(t + 0.5 * h, c + 0.5 * h * k2);
+        const double k4 = slope(next, c + h * k3);
+        c += h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4);
+        t = next;
+    }
+    return c;
+}
+
+/// An orthogonal matrix that mixes all directions, cheap in any dimension: three reflections.
+Eigen::MatrixXd reflections(Eigen::Index d) {
+    Eigen::MatrixXd out = Eigen::MatrixXd::Identity(d, d);
+    for (std::uint64_t k = 0; k < 3; ++k) {
+        const Eigen::VectorXd v = normals(d, 1, 60 + k).col(0).normalized();
+        out -= 2.0 * (out * v) * v.transpose();
+    }
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("a Gaussian's denoiser, score and density belong together on every schedule",
@@ -143,6 +180,68 @@ TEST_CASE("the flow of a Gaussian composes and maps its laws onto each other",
     CHECK(relative_error(ends, (root * x).colwise() + g.mean()) < 1e-13);
 }
 
+TEST_CASE("the flow from 80 to 0.002 is that of every direction, in any dimension and rank, on any schedule",
+          "[analytic][gaussian][exact]") {
+    const std::vector<double> variances{4.0, 1.0, 0.05};
+    const double from = 80.0;
+    const double to = 0.002;
+    for (const any_schedule& schedule :
+         {any_schedule(schedule::edm{}), any_schedule(schedule::ve({.sigma_max = 80.0})),
+          any_schedule(schedule::vp_linear{}), any_schedule(schedule::flow{})}) {
+        const level start = at_half_log_snr(schedule, -std::log(from));
+        const level end = at_half_log_snr(schedule, -std::log(to));
+        std::vector<double> factors;
+        for (const double l : variances) { factors.push_back(integrated(schedule, l, from, to)); }
+        const double outside = integrated(schedule, 0.3, from, to);
+        const double dropped = integrated(schedule, 0.0, from, to);
+        for (const Eigen::Index d : {1, 3, 50, 784}) {
+            const Eigen::MatrixXd q = reflections(d);
+            const Eigen::VectorXd mean = normals(d, 1, 70);
+            const Eigen::MatrixXd x = start.sigma * normals(d, 4, 71);
+            const Eigen::MatrixXd c = q.transpose() * (x.colwise() - start.alpha * mean);
+            for (const Eigen::Index rank : {Eigen::Index{0}, std::min<Eigen::Index>(d, 2), d / 2, d}) {
+                for (const double residual : {0.3, 0.0}) {
+                    CAPTURE(d, rank, residual, start.alpha);
+                    Eigen::VectorXd l(rank);
+                    Eigen::VectorXd gains = Eigen::VectorXd::Constant(d, residual == 0.0 ? dropped : outside);
+                    for (Eigen::Index k = 0; k < rank; ++k) {
+                        l(k) = variances[static_cast<std::size_t>(k % 3)];
+                        gains(k) = factors[static_cast<std::size_t>(k % 3)];
+                    }
+                    const gaussian g = gaussian::low_rank(mean, q.leftCols(rank), l, residual);
+                    const Eigen::MatrixXd expected =
+                        (q * (gains.asDiagonal() * c)).colwise() + end.alpha * mean;
+                    CHECK((g.flow(x, start, end) - expected).cwiseAbs().maxCoeff() < 1e-9);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("the flow is what the network's own field integrates to", "[analytic][gaussian][exact]") {
+    // dy/ds = (y - x0_hat) / s with y = x / alpha and s = sigma / alpha, on steps equal in ln s
+    for (const gaussian& g :
+         {full(3, 25), gaussian::low_rank(normals(3, 1, 26), Eigen::MatrixXd::Identity(3, 1),
+                                          Eigen::VectorXd::Constant(1, 2.0), 0.2)}) {
+        Eigen::MatrixXd y = 80.0 * normals(3, 2, 27);
+        const Eigen::MatrixXd direct = g.flow(y, {80.0, 1.0, 80.0}, {0.002, 1.0, 0.002});
+        const int steps = 3000;
+        const double h = std::log(0.002 / 80.0) / steps;
+        const auto field = [&](const Eigen::MatrixXd& at_y, double i) -> Eigen::MatrixXd {
+            const double s = 80.0 * std::exp(h * i);
+            return at_y - g.denoise(at_y, {s, 1.0, s});
+        };
+        for (int i = 0; i < steps; ++i) {
+            const Eigen::MatrixXd k1 = field(y, i);
+            const Eigen::MatrixXd k2 = field(y + 0.5 * h * k1, i + 0.5);
+            const Eigen::MatrixXd k3 = field(y + 0.5 * h * k2, i + 0.5);
+            const Eigen::MatrixXd k4 = field(y + h * k3, i + 1.0);
+            y += h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4);
+        }
+        CHECK((direct - y).cwiseAbs().maxCoeff() < 1e-9);
+    }
+}
+
 TEST_CASE("the part outside the subspace is scaled, not dropped", "[analytic][gaussian][exact]") {
     const gaussian g = gaussian::low_rank(Eigen::VectorXd::Zero(2), Eigen::MatrixXd::Identity(2, 1),
                                           Eigen::VectorXd::Ones(1));
@@ -174,8 +273,12 @@ TEST_CASE("fit recovers the moments of the data", "[analytic][gaussian][fit]") {
     const gaussian dropped = gaussian::fit(data, {.rank = 2, .remainder = analytic::left_out::dropped});
     CHECK(dropped.residual() == 0.0);
     CHECK_THAT(dropped.covariance().trace(), WithinRel(g.eigenvalues().head(2).sum(), 1e-13));
+    // rank 0 is the isotropic model: one variance, tr(Sigma) / d
     const gaussian none = gaussian::fit(data, {.rank = 0});
+    CHECK(none.rank() == 0);
     CHECK_THAT(none.residual(), WithinRel(covariance.trace() / 4.0, 1e-13));
+    const gaussian round = gaussian::isotropic(mean, covariance.trace() / 4.0);
+    CHECK(relative_error(none.denoise(data, {1.0, 0.8, 1.0}), round.denoise(data, {1.0, 0.8, 1.0})) < 1e-13);
 }
 
 TEST_CASE("fewer samples than dimensions fit without a large matrix", "[analytic][gaussian][fit]") {
