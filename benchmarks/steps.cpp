@@ -5,6 +5,8 @@
 // allocation.
 
 #include <tweedie/grid/karras.hpp>
+#include <tweedie/plan/field.hpp>
+#include <tweedie/plan/writer.hpp>
 #include <tweedie/random/noise.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/schedule/vp.hpp>
@@ -119,6 +121,49 @@ void hand_memory_of_two(std::size_t size, float* __restrict x, const float* __re
     }
 }
 
+// Weights that differ from element to element: of step i, those of x, of the network's output, of the memory, and
+// a constant.
+constexpr std::size_t fields = 4;
+
+float weight_at(std::size_t i, std::size_t which, std::size_t e) {
+    return c[which] * (1.0F - 0.001F * static_cast<float>((e + 7 * i) % 13));
+}
+
+tweedie::program make_field_program(std::size_t size) {
+    const tweedie::schedule::vp_linear schedule;
+    const auto levels = tweedie::grid::karras(schedule, static_cast<int>(steps));
+    tweedie::plan_writer p("two steps with fields", levels);
+    tweedie::plan_variable x = p.state();
+    tweedie::plan_variable m = p.variable("m");
+    m = x;
+    for (std::size_t i = 0; i < steps; ++i) {
+        std::vector<tweedie::field> w;
+        for (std::size_t which = 0; which < fields; ++which) {
+            std::vector<double> values(size);
+            for (std::size_t e = 0; e < size; ++e) {
+                values[e] = static_cast<double>(weight_at(i, which, e));
+            }
+            w.emplace_back(std::move(values));
+        }
+        const auto [s, t] = p.step(i);
+        const tweedie::linear_form out = p.data_prediction(x, s);
+        const tweedie::linear_form past = m;
+        m = out;
+        x = w[0] * x + w[1] * out + w[2] * past + p.constant(w[3]);
+    }
+    return {p.finish(x), tweedie::convention(tweedie::prediction::x0, schedule)};
+}
+
+void hand_fields(std::size_t size, float* __restrict x, float* __restrict m, const float* __restrict e,
+                 const float* __restrict w) {
+    const float *const wx = w, *const we = w + size, *const wm = w + 2 * size, *const one = w + 3 * size;
+    for (std::size_t i = 0; i < size; ++i) {
+        const float x_i = x[i], e_i = e[i];
+        x[i] = wx[i] * x_i + we[i] * e_i + wm[i] * m[i] + one[i];
+        m[i] = e_i;
+    }
+}
+
 // Noise is made in pieces that stay in the first-level cache, by the library's generator, and used at once.
 constexpr std::size_t piece = 4096;
 
@@ -187,7 +232,30 @@ void add(const std::string& name, const tweedie::program& shared, const Step& st
     }
 }
 
+/// The rows of a method with fields; the program and the hand-written loop have the same numbers.
+void add_fields(const std::string& shape, std::size_t size) {
+    const std::string what = "two steps with fields, float " + shape;
+    benchmark::RegisterBenchmark((what + "/ours").c_str(), [size](benchmark::State& state) {
+        ours(state, make_field_program(size), size);
+    });
+    benchmark::RegisterBenchmark((what + "/baseline").c_str(), [size](benchmark::State& state) {
+        tensor w;
+        for (std::size_t i = 0; i < steps; ++i) {
+            for (std::size_t which = 0; which < fields; ++which) {
+                for (std::size_t e = 0; e < size; ++e) { w.push_back(weight_at(i, which, e)); }
+            }
+        }
+        baseline(
+            state, size, [&](std::size_t count, std::vector<tensor>& held, std::size_t i, const tensor& e) {
+                hand_fields(count, held[0].data(), held[1].data(), e.data(), w.data() + i * fields * count);
+            });
+    });
+}
+
 const int registered = [] {
+    add_fields("3x32x32", 3 * 32 * 32);
+    add_fields("4x64x64", 4 * 64 * 64);
+    add_fields("16x128x128", 16 * 128 * 128);
     add("ddim", make_program(tweedie::solver::ddim{}),
         [](std::size_t size, std::vector<tensor>& held, std::size_t, const tensor& e) {
             hand_one(size, held[0].data(), e.data());

@@ -45,6 +45,27 @@ inline constexpr std::size_t affine_unroll = (N == 0 && K < 4) || (K == 1) ? 4
                                              : N == 0                      ? 2
                                                                            : 1;
 
+/// Elements whose weights lie together where they differ from element to element: a group of one weight, then
+/// of the next, so that a pass reads them in one stream.
+template <class Scalar>
+inline constexpr std::size_t field_group = 128 / sizeof(Scalar);
+
+/// How far ahead of such weights the memory is asked for what comes, as measured: they are read once, in one
+/// stream, which it follows too late by itself.
+template <class Scalar>
+inline constexpr std::size_t group_ahead = 4096 / sizeof(Scalar);
+
+/// Asks for 128 bytes that will be read; they need not exist.
+inline void prefetch([[maybe_unused]] const void* from) {
+#if defined(__GNUC__)
+    __builtin_prefetch(from);
+    __builtin_prefetch(static_cast<const char*>(from) + 64);
+#endif
+}
+
+/// Most inputs of a row of such weights that a kernel is made for.
+inline constexpr std::size_t field_inputs = 6;
+
 template <class Scalar>
 struct affine_entry {
     Scalar (*kernel)(std::size_t, std::size_t, Scalar* const*, const Scalar*, std::size_t,
@@ -102,36 +123,31 @@ const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, bool
     return second_ends_early ? affine_fast::short_table<Scalar>[place] : affine_fast::table<Scalar>[place];
 }
 
-/// Elements [0, size) of a row whose weights differ from element to element, see `field_kernel`; those left
-/// over by the vectors are filled up with zeros.
+/// Elements [0, size) of a row whose weights differ from element to element, see `field_kernel`; the last group
+/// is filled up with zeros.
 template <class Scalar>
-Scalar field_row(std::size_t size, Scalar* out, const Scalar* const* weights, const Scalar* const* inputs,
-                 std::size_t terms, const Scalar* constant) {
-    constexpr std::size_t lanes = 64 / sizeof(Scalar);  // of any set
-    auto* kernel = &affine_fast::field_kernel<Scalar>;
+Scalar field_row(std::size_t size, Scalar* out, const Scalar* weights, std::size_t stride,
+                 const Scalar* const* inputs, std::size_t n, bool constant) {
+    constexpr std::size_t group = field_group<Scalar>;
+    const std::size_t place = n <= field_inputs ? n : 0;
+    auto* kernel = affine_fast::field_table<Scalar>[place];
 #if defined(TWEEDIE_AFFINE_AVX2)
-    if (__builtin_cpu_supports("avx2") == 0) { kernel = &affine_plain::field_kernel<Scalar>; }
+    if (__builtin_cpu_supports("avx2") == 0) { kernel = affine_plain::field_table<Scalar>[place]; }
 #endif
-    const std::size_t rest = size % lanes;
-    const std::size_t whole = size - rest;
-    const Scalar sum = kernel(whole, out, weights, inputs, terms, constant);
+    const std::size_t whole = size / group;
+    const std::size_t rest = size % group;
+    const Scalar sum = kernel(whole, out, weights, stride, inputs, n, constant);
     if (rest == 0) { return sum; }
-    small_array<Scalar, 4 * 64 * lanes> values((2 * terms + 2) * lanes);
-    small_array<const Scalar*, 144> at(2 * terms + 2);
-    std::fill_n(values.data(), (2 * terms + 2) * lanes, Scalar{0});
-    const auto copy = [&](std::size_t place, const Scalar* from) {
-        at[place] = values.data() + place * lanes;
-        std::copy_n(from + whole, rest, values.data() + place * lanes);
-    };
-    for (std::size_t j = 0; j < terms; ++j) {
-        copy(j, weights[j]);
-        copy(terms + j, inputs[j]);
+    small_array<Scalar, 64 * group> copies(n * group);
+    small_array<const Scalar*, 64> in(n);
+    Scalar last[group];
+    for (std::size_t j = 0; j < n; ++j) {
+        Scalar* const copy = copies.data() + j * group;
+        std::fill_n(std::copy_n(inputs[j] + whole * group, rest, copy), group - rest, Scalar{0});
+        in[j] = copy;
     }
-    if (constant != nullptr) { copy(2 * terms, constant); }
-    Scalar* const last = values.data() + (2 * terms + 1) * lanes;
-    const Scalar tail = kernel(lanes, last, at.data(), at.data() + terms, terms,
-                               constant != nullptr ? at[2 * terms] : nullptr);
-    std::copy_n(last, rest, out + whole);
+    const Scalar tail = kernel(1, last, weights + whole * stride, stride, in.data(), n, constant);
+    std::copy_n(last, rest, out + whole * group);
     return sum + tail;
 }
 

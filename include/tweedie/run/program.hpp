@@ -150,7 +150,15 @@ private:
             for (const double w : pass.coefficients) { add_number(w); }
             for (const std::uint32_t d : pass.draws) { add(d); }
             add(pass.adopts);
-            if (pass.fields) { pass.fields->each_weight(add_number); }
+            if (pass.fields) {
+                const field_matrix& m = *pass.fields;
+                const std::size_t elements = m.elements() == 0 ? 1 : m.elements();
+                for (std::size_t r = 0; r < m.rows().size(); ++r) {
+                    for (std::size_t col = 0; col <= m.columns(); ++col) {
+                        for (std::size_t e = 0; e < elements; ++e) { add_number(m.weight(r, col, e)); }
+                    }
+                }
+            }
         };
         add(c.buffers);
         add(c.column == output_column::network ? 1 : 0);

@@ -40,7 +40,8 @@ namespace tweedie {
 /// specified: leave out the input instead.
 ///
 /// Optional: `assign(out, const R&)` for each further type `R` that networks return, `map(out, f)` (each
-/// element becomes `f(element)`; for `mappable_tensor`), and `affine_noise`, see the function of that name.
+/// element becomes `f(element)`; for `mappable_tensor`), `affine_noise`, see the function of that name, and
+/// `affine_fields`, see `combines_fields`.
 ///
 /// A view of tensors that live elsewhere has `scalar`, `owned` (the type of tensor the library allocates for
 /// it), `size`, `batch`, `like(const View&)` which returns an `owned`, `load(owned& out, const View& x)` and
