@@ -4,6 +4,7 @@
 #include <tweedie/plan/linear_form.hpp>
 #include <tweedie/plan/plan.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -153,9 +154,24 @@ private:
         return live;
     }
 
+    /// The smallest size of a weight at any element.
+    [[nodiscard]] static double least(const field& weight) {
+        double size = std::abs(weight[0]);
+        for (std::size_t e = 1; e < weight.size(); ++e) { size = std::min(size, std::abs(weight[e])); }
+        return size;
+    }
+
+    /// Whether nothing but rounding is left of a - b, at every element.
+    [[nodiscard]] static bool negligible(const field& left, const field& a, const field& b) {
+        for (std::size_t e = 0; e < std::max({left.size(), a.size(), b.size()}); ++e) {
+            if (!(std::abs(left[e]) <= 1e-14 * (std::abs(a[e]) + std::abs(b[e])))) { return false; }
+        }
+        return true;
+    }
+
     /// A register b beside the query q that pass p writes, with b = c q + (registers alive anyway): the next
     /// pass, its only reader, is rewritten in terms of q, and b is not kept. c q is never formed by itself,
-    /// so nothing is amplified at run time. Not where fields take part.
+    /// so nothing is amplified at run time.
     void drop_redundant_register(std::size_t p, const register_sets& live) {
         const std::size_t query = passes_[p].query;
         if (!defined_here(query, p)) { return; }
@@ -163,27 +179,31 @@ private:
             if (b == query || contains(live[p + 1], b)) { continue; }
             const linear_form& q_value = symbols_[query].value;
             const linear_form b_value = defined_here(b, p) ? symbols_[b].value : linear_form(b);
-            if (!q_value.factors().empty() || !b_value.factors().empty()) { continue; }
-            const auto kept = [&](std::size_t symbol) { return symbol != b && contains(live[p], symbol); };
-            double c = 0.0;  // from the largest term on something that is not alive otherwise
+            const auto kept = [&](std::size_t symbol) {
+                return symbol != b &&
+                       (contains(live[p], symbol) || symbols_[symbol].kind == symbol_kind::one);
+            };
+            field c = 0.0;  // from the largest term on something that is not alive otherwise
             double largest = 0.0;
             for (const linear_form::term& t : q_value.terms()) {
-                if (!kept(t.symbol) && std::abs(t.weight) > largest) {
-                    largest = std::abs(t.weight);
-                    c = b_value.weight(t.symbol) / t.weight;
+                if (kept(t.symbol)) { continue; }
+                const field of_q = q_value.weights(t.symbol);
+                const double size = least(of_q);
+                if (size > largest) {
+                    largest = size;
+                    c = b_value.weights(t.symbol) / of_q;
                 }
             }
-            if (!(std::abs(c) > 0.0 && std::isfinite(c))) { continue; }
+            if (!(least(c) > 0.0 && c.finite())) { continue; }
             linear_form rest;  // b - c q over what is alive
             bool redundant = true;
             linear_form both = b_value;
             both.add(-c, q_value);
             for (const linear_form::term& t : both.terms()) {
-                const double scale =
-                    std::abs(b_value.weight(t.symbol)) + std::abs(c * q_value.weight(t.symbol));
-                if (std::abs(t.weight) <= 1e-14 * scale) { continue; }
+                const field left = both.weights(t.symbol);
+                if (negligible(left, b_value.weights(t.symbol), c * q_value.weights(t.symbol))) { continue; }
                 if (kept(t.symbol)) {
-                    rest.add(t.weight, linear_form(t.symbol));
+                    rest.add(left, linear_form(t.symbol));
                 } else {
                     redundant = false;
                 }
