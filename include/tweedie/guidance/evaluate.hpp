@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
 namespace tweedie::guidance {
@@ -18,6 +17,18 @@ template <tensor T>
 [[nodiscard]] T& fitting(std::optional<T>& room, const T& like) {
     if (!room || !tensor_traits<T>::same_shape(*room, like)) { room.emplace(tensor_traits<T>::like(like)); }
     return *room;
+}
+
+/// out = net(x, at), whichever way the network gives its output.
+/// - errors  `std::invalid_argument`: an output of another shape.
+template <tensor T, network_for<T> Network>
+void call_network(Network& network, const T& x, const network_level& at, T& out) {
+    if constexpr (writing_network<Network, T>) {
+        network(x, at, out);
+    } else if (!tensor_traits<T>::assign(out, network(x, at))) {
+        detail::refuse_shape();
+    }
+    if (!tensor_traits<T>::same_shape(out, x)) { detail::refuse_shape(); }
 }
 
 /// A denoiser asked outside a plan: x0_hat of any state at any level.
@@ -51,16 +62,7 @@ public:
             input = &scaled;
         }
         T& output = fitting(memory.output, x);
-        if constexpr (writing_network<network_of<Model>, T>) {
-            model_.network()(*input, asked.at, output);
-        } else {
-            if (!traits::assign(output, model_.network()(*input, asked.at))) {
-                throw std::invalid_argument("network: the output must have the shape of x");
-            }
-        }
-        if (!traits::same_shape(output, x)) {
-            throw std::invalid_argument("network: the output must have the shape of x");
-        }
+        call_network(model_.network(), *input, asked.at, output);
         ++calls_;
         T* const written[] = {&x0_hat};
         const T* const read[] = {&output, &x};
