@@ -3,11 +3,13 @@
 
 #include <tweedie/detail/simd.hpp>
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 namespace tweedie::detail {
@@ -228,6 +230,9 @@ bool finite_range(pack_path path, const Scalar* x, std::size_t size) {
 #if defined(TWEEDIE_PACK_X86)
         case pack_path::avx512: return pack_avx512::finite_range(x, size);
         case pack_path::avx2: return pack_avx2::finite_range(x, size);
+#endif
+#if defined(TWEEDIE_PACK_VECTORS)
+        case pack_path::vector128: return pack_vector128::finite_range(x, size);
 #endif
         default: return pack_scalar::finite_range(x, size);
     }

@@ -17,10 +17,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <iterator>
 #include <limits>
 #include <span>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 #ifdef _OPENMP
@@ -68,27 +71,41 @@ using namespace tweedie;
 using optim::adam;
 using optim::step_status;
 
-template <class Numbers>
-void paths_agree(const Numbers& numbers_of_step) {
-    using scalar = decltype(numbers_of_step.beta1 + 0);
+std::vector<detail::pack_path> vector_paths() {
+    std::vector<detail::pack_path> out;
+    for (const auto path :
+         {detail::pack_path::vector128, detail::pack_path::avx2, detail::pack_path::avx512}) {
+        if (detail::pack_path_available(path)) { out.push_back(path); }
+    }
+    return out;
+}
+
+/// A formula with arbitrary numbers, on arrays of every tail.
+template <std::size_t Slots, class Scalar, class Numbers>
+void paths_agree() {
+    Numbers step;
+    static_assert(std::is_trivially_copyable_v<Numbers> && sizeof(Numbers) % sizeof(Scalar) == 0);
+    Scalar some[sizeof(Numbers) / sizeof(Scalar)];
+    for (std::size_t i = 0; i < std::size(some); ++i) {
+        some[i] = static_cast<Scalar>(0.9 - 0.07 * double(i));
+    }
+    std::memcpy(&step, some, sizeof step);
     const auto run = [&](detail::pack_path path, std::size_t size) {
-        auto theta = numbers<scalar>(size, 1);
-        const auto g = numbers<scalar>(size, 2);
-        auto values = numbers<scalar>(2 * size, 3);
-        for (scalar& v : values) { v = v * v; }
-        scalar* slots[2] = {values.data(), values.data() + size};
-        detail::update_range<2>(path, numbers_of_step,
-                                detail::gradient_terms<scalar>{scalar(1.5), scalar(2), scalar(0.1)},
-                                theta.data(), g.data(), slots, size);
+        auto theta = numbers<Scalar>(size, 1);
+        const auto g = numbers<Scalar>(size, 2);
+        auto values = numbers<Scalar>(Slots * size, 3);
+        for (Scalar& v : values) { v = v * v; }
+        Scalar* slots[Slots + 1] = {};
+        for (std::size_t k = 0; k < Slots; ++k) { slots[k] = values.data() + k * size; }
+        detail::update_range<Slots>(path, step,
+                                    detail::gradient_terms<Scalar>{Scalar(1.5), Scalar(2), Scalar(0.1)},
+                                    theta.data(), g.data(), slots, size);
         theta.insert(theta.end(), values.begin(), values.end());
         return theta;
     };
     for (const std::size_t size : std::vector<std::size_t>{0, 1, 3, 7, 8, 15, 16, 17, 33, 100}) {
         const auto expected = run(detail::pack_path::scalar, size);
-        for (const auto path :
-             {detail::pack_path::vector128, detail::pack_path::avx2, detail::pack_path::avx512}) {
-            if (detail::pack_path_available(path)) { CHECK(run(path, size) == expected); }
-        }
+        for (const auto path : vector_paths()) { CHECK(run(path, size) == expected); }
     }
 }
 
@@ -97,9 +114,42 @@ void paths_agree(const Numbers& numbers_of_step) {
 TEMPLATE_TEST_CASE("every instruction set gives the bits of plain scalars", "[optim][identity]", float,
                    double) {
     using S = TestType;
-    const detail::adam_numbers<S> n{S(0.9),  S(0.1), S(0.99), S(0.01), S(0.999),
-                                    S(0.01), S(1.3), S(1e-4), S(1e-3)};
-    paths_agree(n);
+    paths_agree<2, S, detail::adam_numbers<S>>();
+    paths_agree<2, S, detail::inv_adam_numbers<S>>();
+    paths_agree<2, S, detail::dual_adam_numbers<S>>();
+    paths_agree<3, S, detail::amsgrad_numbers<S>>();
+    paths_agree<2, S, detail::nadam_numbers<S>>();
+    paths_agree<2, S, detail::adabelief_numbers<S>>();
+    paths_agree<2, S, detail::adabound_numbers<S>>();
+    paths_agree<2, S, detail::adamax_numbers<S>>();
+    paths_agree<2, S, detail::yogi_numbers<S>>();
+    paths_agree<1, S, detail::lion_numbers<S>>();
+    paths_agree<4, S, detail::adan_numbers<S>>();
+    paths_agree<1, S, detail::sgd_numbers<S>>();
+    paths_agree<2, S, detail::schedule_free_numbers<S>>();
+}
+
+TEMPLATE_TEST_CASE("every instruction set finds what is not finite, wherever it is", "[optim][identity]",
+                   float, double) {
+    using limits = std::numeric_limits<TestType>;
+    std::vector<detail::pack_path> paths = vector_paths();
+    paths.push_back(detail::pack_path::scalar);
+    for (const std::size_t size : std::vector<std::size_t>{0, 1, 17, 64, 131, 300}) {
+        std::vector<TestType> x(size, limits::max());
+        for (std::size_t i = 0; i < size; i += 3) {
+            x[i] = i % 2 == 0 ? limits::lowest() : -limits::denorm_min();
+        }
+        for (const auto path : paths) {
+            REQUIRE(detail::finite_range(path, x.data(), size));
+            for (std::size_t i = 0; i < size; ++i) {
+                for (const TestType bad : {limits::infinity(), -limits::infinity(), limits::quiet_NaN()}) {
+                    const TestType good = std::exchange(x[i], bad);
+                    REQUIRE_FALSE(detail::finite_range(path, x.data(), size));
+                    x[i] = good;
+                }
+            }
+        }
+    }
 }
 
 TEST_CASE("a list of tensors is stepped as each of them alone", "[optim][parity]") {
