@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 // k-Diff: the network predicts u = k x - (1 - k) n of z = t x + (1 - t) n, and k is learned with it.
+//
+// A perfect network has the same loss of the velocity for every k: what is learned depends on what the network
+// finds hard. So each learned k stands beside the exact best k of the network that finds everything hard and
+// says u = 0, and both are measured for two distributions of t.
 #include <tweedie/optim/groups.hpp>
 
 #include <algorithm>
@@ -19,10 +23,35 @@ namespace {
 
 using matrix = Eigen::MatrixXf;
 
-/// The k that a training ends with: a spiral in a random plane of R^D, loss of the velocity x - n.
+/// t of a standard normal number.
+double time_of(double normal, double mean) { return 1 / (1 + std::exp(-mean - 0.8 * normal)); }
+
+/// The least of E |(1 - 2 k) z / delta - v|^2, the loss of the velocity where u = 0, from second moments:
+/// E |x|^2 = 2, E |n|^2 = D, no correlation.
+double best_k_of_silence(double dimension, double mean) {
+    const auto loss = [&](double k) {
+        double sum = 0;
+        for (int i = -400; i <= 400; ++i) {  // the normal density on a grid: exact to many digits
+            const double normal = 0.02 * i;
+            const double t = time_of(normal, mean);
+            const double c = (1 - 2 * k) / std::max(0.05, t * (1 - k) + (1 - t) * k);
+            const double zz = 2 * t * t + dimension * (1 - t) * (1 - t);
+            const double zv = 2 * t - dimension * (1 - t);
+            sum += std::exp(-0.5 * normal * normal) * (c * c * zz - 2 * c * zv);
+        }
+        return sum;
+    };
+    double best = 0;
+    for (int i = 1; i <= 1000; ++i) {
+        if (loss(i / 1000.0) < loss(best)) { best = i / 1000.0; }
+    }
+    return best;
+}
+
+/// The k that a training ends with: a spiral in a random plane of R^D, loss of the velocity v = x - n.
 ///
 ///     v_hat = ((1 - 2 k) z + u) / delta,   delta = max(0.05, t (1 - k) + (1 - t) k),   k = 1 / (1 + exp(-w))
-double learn_k(Eigen::Index dimension, int steps, std::uint64_t seed) {
+double learn_k(Eigen::Index dimension, double mean, int steps, std::uint64_t seed) {
     constexpr Eigen::Index batch = 128;
     const matrix plane = [&] {  // two orthonormal columns
         matrix p = random_matrix<float>(dimension, 2, seed, 100);
@@ -48,11 +77,10 @@ double learn_k(Eigen::Index dimension, int steps, std::uint64_t seed) {
         for (Eigen::Index i = 0; i < batch; ++i) {
             const double part = 0.5 * (1 + std::erf(static_cast<double>(places(0, i)) / std::numbers::sqrt2));
             const double angle = 3 * std::numbers::pi * std::sqrt(part);
-            const double radius =
-                angle / (3 * std::numbers::pi) * 2;  // of variance 1 along each axis, nearly
+            const double radius = 2 * std::sqrt(part);  // E |x|^2 = 2
             x.col(i) = plane.col(0) * static_cast<float>(radius * std::cos(angle)) +
                        plane.col(1) * static_cast<float>(radius * std::sin(angle));
-            t(i) = static_cast<float>(1 / (1 + std::exp(0.8 - 0.8 * static_cast<double>(places(1, i)))));
+            t(i) = static_cast<float>(time_of(static_cast<double>(places(1, i)), mean));
         }
         const float k = 1 / (1 + std::exp(-w[0]));
         const matrix z = x * t.asDiagonal() + noise * (1 - t.array()).matrix().asDiagonal();
@@ -86,18 +114,24 @@ void learned_k(effort how_much) {
     const int steps = how_much == effort::full ? 3000 : 5;
     const std::uint64_t seeds = how_much == effort::full ? 3 : 1;
     std::printf(
-        "(d) k-Diff: k learned by the loss of the velocity, data of dimension 2 in D dimensions, %d steps; "
-        "theory says\n"
-        "    D / (D + 2).\n\n    %4s %8s %18s\n",
-        steps, "D", "theory", "learned");
+        "(d) k-Diff: k learned by the loss of the velocity; data of dimension 2 in D dimensions, %d steps; "
+        "t is the logistic\n"
+        "    function of a normal number of mean m and deviation 0.8. Theory: D / (D + 2). Silence: the best "
+        "k "
+        "where u = 0.\n\n"
+        "    %4s %8s %6s %8s %18s\n",
+        steps, "D", "theory", "m", "silence", "learned");
     for (const Eigen::Index dimension : {2, 16, 128}) {
-        std::vector<double> ends;
-        for (std::uint64_t seed = 0; seed < seeds; ++seed) {
-            ends.push_back(learn_k(dimension, steps, seed));
-        }
         const auto d = static_cast<double>(dimension);
-        std::printf("    %4.0f %8.3f %18s\n", d, d / (d + 2), spread(ends, 3).c_str());
-        std::fflush(stdout);
+        for (const double mean : {0.0, -0.8}) {
+            std::vector<double> ends;
+            for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+                ends.push_back(learn_k(dimension, mean, steps, seed));
+            }
+            std::printf("    %4.0f %8.3f %6.1f %8.3f %18s\n", d, d / (d + 2), mean,
+                        best_k_of_silence(d, mean), spread(ends, 3).c_str());
+            std::fflush(stdout);
+        }
     }
     std::printf("\n");
 }
