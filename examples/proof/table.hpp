@@ -51,6 +51,7 @@ template <class Solver>
 
 // One list per family, each in a file of its name.
 [[nodiscard]] std::vector<row> exponential_rows();  // DPM-Solver(++), UniPC, RES
+[[nodiscard]] std::vector<row> v3_rows();           // DPM-Solver-v3
 [[nodiscard]] std::vector<row> one_step_rows();     // Euler, Heun, midpoint, ...
 [[nodiscard]] std::vector<row> adams_rows();        // multistep in other variables: LMS, PNDM, DEIS
 [[nodiscard]] std::vector<row> ancestral_rows();    // DDPM, ancestral steps, churn, renoising
@@ -67,6 +68,7 @@ struct family_rows {
 [[nodiscard]] inline std::vector<family_rows> all_rows() {
     return {{"One step at a time", one_step_rows()},
             {"Exponential integrators", exponential_rows()},
+            {"Exponential integrators with statistics", v3_rows()},
             {"Adams methods in other variables", adams_rows()},
             {"Ancestral steps and renoising", ancestral_rows()},
             {"Exponential integrators of the SDE", sde_rows()},

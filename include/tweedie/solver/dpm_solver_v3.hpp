@@ -48,9 +48,9 @@ namespace tweedie::solver {
 /// - order   `order` without corrector and with `correction::same`, one more with `correction::higher`, 2
 ///           with `pseudo` or `correction::pseudo` from order 2 on; all in half-log-SNR, with the start and
 ///           the end of `dpm_solver`.
-/// - cost    1 network call per step, none is spent on the corrector (single-step start as `unipc`); order +
-///           1 live tensors, 1 fewer without corrector. Weights are one number per element where the
-///           statistics are.
+/// - cost    1 network call per step, none is spent on the corrector (single-step start as `unipc`); order
+///           live tensors without corrector, order + 1 with one of as many nodes, order + 2 with one of one
+///           more. Weights are one number per element where the statistics are.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; corrected_above negative or NaN; statistics that
 ///           cannot be used; levels that are neither strictly denoising nor strictly rising in noise
 ///           (inversion); with `peer_formula` finite levels that are no nodes.
@@ -122,7 +122,8 @@ struct dpm_solver_v3 {
             if (lower_order_final) { used = std::min(used, p.steps() - i); }
             const std::size_t wanted = lower_order_final ? std::min(order, p.steps() - i) : order;
             if (const std::size_t single = starting_order(start, used + more, wanted + more); single > 0) {
-                predicted = single_step(p, schedule, x, x0, s, t, {.order = single});
+                predicted =
+                    single_step(p, schedule, x, x0, s, t, {.order = single, .variant = difference::taylor});
                 used = 0;
             } else {
                 predicted =

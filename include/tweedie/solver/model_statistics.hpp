@@ -356,11 +356,12 @@ struct pure_noise_stretch {
     field forced;
 };
 
-/// The way from pure noise to a finite half-log-SNR: before the first node as for Gaussian data of mean
-/// x0_hat. Without statistics `noise` is kappa and `data` 1, the step of DDIM.
+/// The way from pure noise to any half-log-SNR, clean data included: before the first node as for Gaussian
+/// data of mean x0_hat. Without statistics `noise` is kappa and `data` 1, the step of DDIM.
 [[nodiscard]] inline pure_noise_stretch stretch_from_noise(const model_statistics& of, double to) {
-    const double first = of.empty() ? to : std::min(to, of.half_log_snr.front());
-    const statistics_stretch then = stretch_between(of, first, to, 1);
+    const bool clean = std::isinf(to);
+    const double first = !of.empty() ? std::min(to, of.half_log_snr.front()) : clean ? 0.0 : to;
+    const statistics_stretch then = clean ? stretch_to_clean(of, first) : stretch_between(of, first, to, 1);
     const field l = of.at(first).l;
     const field root = sqrt(detail::gaussian_l(l));
     // there x / alpha = x0_hat + kappa / root z and kappa eps_hat = kappa root z
