@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a run cost beside its arithmetic, when ten thousand are in flight? A network that does nothing and states
-// of one number leave the bookkeeping: the queue, the stepper, the pass of one element.
+// What does a run cost beside its arithmetic, when ten thousand are in flight? A network that does nothing
+// and states of one number leave the bookkeeping: the queue, the stepper, the pass of one element.
 
 #include <tweedie/grid/karras.hpp>
 #include <tweedie/model/convention.hpp>

@@ -20,11 +20,11 @@ namespace continuous_batching {
 using picture = std::vector<float>;
 using run = tweedie::stepper<picture, tweedie::noise>;
 
-/// A network behind a queue: many pictures in one call, each at its own noise level, of its own digit, with its own
-/// guidance.
+/// A network behind a queue: many pictures in one call, each at its own noise level, of its own digit, with
+/// its own guidance.
 ///
-/// Every call evaluates the same number of columns, the free ones being idle, as an engine with fixed shapes does: then
-/// a column's bits do not depend on who else is there.
+/// Every call evaluates the same number of columns, the free ones being idle, as an engine with fixed shapes
+/// does: then a column's bits do not depend on who else is there.
 class engine {
 public:
     /// - `most`  pictures in one call.

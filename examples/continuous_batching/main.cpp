@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Continuous batching: pictures with different seeds, solvers, steps and guidance, asked for at random times, share the
-// calls of one network. Three ways to serve the same queue are compared in throughput, latency and use of the network,
-// and every picture is the one its request gets alone, to the bit.
+// Continuous batching: pictures with different seeds, solvers, steps and guidance, asked for at random times,
+// share the calls of one network. Three ways to serve the same queue are compared in throughput, latency and
+// use of the network, and every picture is the one its request gets alone, to the bit.
 //
 //     tweedie.example.continuous_batching [--requests N] [--most N] [--gap MS] [--seed N]
 

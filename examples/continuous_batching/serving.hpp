@@ -32,7 +32,8 @@ struct outcome {
     std::size_t most_waiting = 0;  ///< longest queue
 };
 
-/// Serves all requests. Time is counted by `cost`, so that the outcome is the same on every machine; pictures are made.
+/// Serves all requests. Time is counted by `cost`, so that the outcome is the same on every machine; pictures
+/// are made.
 [[nodiscard]] outcome serve(engine& network, const std::vector<request>& requests, policy by,
                             const cost& of_call);
 

@@ -18,8 +18,8 @@ struct request {
     double guidance = 1.0;  ///< 1: none
 };
 
-/// Requests with all they may differ in, at random times: exponential gaps, as of many people who do not know of each
-/// other. A pure function of its arguments.
+/// Requests with all they may differ in, at random times: exponential gaps, as of many people who do not know
+/// of each other. A pure function of its arguments.
 /// - gap   ms between requests, on average.
 [[nodiscard]] std::vector<request> traffic(std::size_t count, double gap, std::uint64_t seed);
 

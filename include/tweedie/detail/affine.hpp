@@ -123,8 +123,8 @@ const affine_entry<Scalar>& find_affine_entry(std::size_t k, std::size_t n, bool
     return second_ends_early ? affine_fast::short_table<Scalar>[place] : affine_fast::table<Scalar>[place];
 }
 
-/// Elements [0, size) of a row whose weights differ from element to element, see `field_kernel`; the last group
-/// is filled up with zeros.
+/// Elements [0, size) of a row whose weights differ from element to element, see `field_kernel`; the last
+/// group is filled up with zeros.
 template <class Scalar>
 Scalar field_row(std::size_t size, Scalar* out, const Scalar* weights, std::size_t stride,
                  const Scalar* const* inputs, std::size_t n, bool constant) {

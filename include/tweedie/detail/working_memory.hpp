@@ -5,8 +5,8 @@
 
 namespace tweedie::detail {
 
-/// Room for what an object needs while it works and does not care about afterwards, of a type that is known only
-/// when it is used (the tensor's). A copy starts with no memory of its own; nothing is lost by that.
+/// Room for what an object needs while it works and does not care about afterwards, of a type that is known
+/// only when it is used (the tensor's). A copy starts with no memory of its own; nothing is lost by that.
 class working_memory {
 public:
     working_memory() = default;

@@ -18,7 +18,8 @@ namespace tweedie {
 ///
 ///     x_end = start * x_start + mean * mu + sqrt(noise_variance) * z + constant
 ///
-/// with mu the data mean along that direction. `constant` is what the plan's own constants come to: 0 in most.
+/// with mu the data mean along that direction. `constant` is what the plan's own constants come to: 0 in
+/// most.
 struct transfer {
     double start = 0.0;
     double mean = 0.0;

@@ -10,8 +10,8 @@ namespace tweedie {
 
 /// What a plan does to element `e` of a sample: the same plan without fields, each replaced by its number
 /// there. For `analyze`, for tests, for people.
-/// - errors  `std::invalid_argument`: a malformed plan; an element past the end. In a plan without fields every
-///           element is like the others.
+/// - errors  `std::invalid_argument`: a malformed plan; an element past the end. In a plan without fields
+///           every element is like the others.
 [[nodiscard]] inline plan element(plan p, std::size_t e) {
     require_plan(p);
     if (p.elements != 0 && e >= p.elements) {

@@ -226,8 +226,8 @@ inline void require_fields(const plan_row& row, std::size_t elements) {
 }  // namespace detail
 
 /// Throws unless a plan can be run: it has a call, every call evaluates a register that exists, and every row
-/// has a finite weight for each register, the output and each draw; fields have one size. What a solver writes
-/// is; what was read from a file may not be.
+/// has a finite weight for each register, the output and each draw; fields have one size. What a solver
+/// writes is; what was read from a file may not be.
 /// - errors  `std::invalid_argument`, one message per rule.
 inline void require_plan(const plan& p) {
     if (p.calls.empty()) { throw std::invalid_argument("plan: need at least one network call"); }

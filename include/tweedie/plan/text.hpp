@@ -32,8 +32,8 @@ namespace tweedie {
 /// state is kept apart from what is evaluated. A folded plan also has, per call, the lines `input_scale`,
 /// `asks` (t alpha sigma condition, of a flow map `to` and the same again) and `x0` (weights of x and out).
 /// Numbers are the shortest that read back to the same double. A plan with fields also has a line `elements`,
-/// terms like `0.5 f3 r1`, and at its end the numbers of each field: `field f3` and one per element. A constant
-/// is a multiple of `one`.
+/// terms like `0.5 f3 r1`, and at its end the numbers of each field: `field f3` and one per element. A
+/// constant is a multiple of `one`.
 [[nodiscard]] inline std::string to_text(const plan& p) {
     require_plan(p);
     std::string text;

@@ -255,8 +255,9 @@ private:
         return placed;
     }
 
-    /// The columns in the order `affine` reads them: those that most computed rows need come first, since it is
-    /// faster when a row ends early. One order for the pass, whichever rows are asked for, so that sums round alike.
+    /// The columns in the order `affine` reads them: those that most computed rows need come first, since it
+    /// is faster when a row ends early. One order for the pass, whichever rows are asked for, so that sums
+    /// round alike.
     [[nodiscard]] static std::vector<std::size_t> reading_order(const plan_pass& pass, std::size_t registers,
                                                                 std::size_t columns,
                                                                 const std::vector<std::size_t>& moved) {

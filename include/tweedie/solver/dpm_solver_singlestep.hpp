@@ -56,8 +56,8 @@ enum class inner_nodes {
 /// - cost    with `inner_nodes::levels` as many network calls as intervals; with `own` the sum of the orders.
 ///           2 live tensors for order 2, 3 for order 3.
 /// - random  with eta > 0 (own nodes) each step goes to the cleaner level of `ancestral`, but none beyond the
-///           last level of the run, and adds its noise, as dpm_fast does: one draw per step, none on the last.
-///           Mean and variance converge with the order.
+///           last level of the run, and adds its noise, as dpm_fast does: one draw per step, none on the
+///           last. Mean and variance converge with the order.
 /// - errors  `std::invalid_argument`: order outside [1, 3]; r1 or r2 outside (0, 1], or equal; `orders` that
 ///           do not fit the levels or lie outside [1, 3]; eta or s_noise negative or not finite; eta > 0, r1
 ///           or r2 with `inner_nodes::levels`; levels that are not strictly denoising, nor (with eta = 0)

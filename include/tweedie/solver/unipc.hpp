@@ -70,8 +70,9 @@ using predictor = linear_form (*)(const linear_form& x, const predictor_step& of
 ///           tensors, order + 2 in noise prediction.
 /// - errors  `std::invalid_argument`: order 0 or above 8; levels that are neither strictly denoising nor
 ///           strictly rising in noise (inversion).
-/// - noise   prediction with order 3 and more amplifies perturbations on strongly uneven levels (steps whose lengths in
-///           half-log-SNR differ by tens): that is the method's, in exact arithmetic too. Data prediction does not.
+/// - noise   prediction with order 3 and more amplifies perturbations on strongly uneven levels (steps whose
+///           lengths in half-log-SNR differ by tens): that is the method's, in exact arithmetic too. Data
+///           prediction does not.
 /// - choose  at 5 to 20 calls: order 3 unconditional, order 2 with guidance; on `grid::log_snr` over the
 ///           range that matters, since the long first steps of `grid::karras` over a wide range cost more
 ///           than the order gains (`analyze` shows it for your data's variance).

@@ -18,7 +18,8 @@ namespace tweedie::detail {
 /// Elements [first, last) of every output, for a sample whose element 0 is the first of a period: a block in
 /// cache at a time, the rows that vary, then the others.
 ///
-/// - late  of each row that varies, whether its output is an input of a later row: then it is collected aside.
+/// - late  of each row that varies, whether its output is an input of a later row: then it is collected
+///         aside.
 template <class Scalar>
 bool affine_field_range(std::size_t first, std::size_t last, Scalar* const* outputs,
                         const field_matrix& weights, const Scalar* const* inputs, const char* late) {
@@ -85,8 +86,8 @@ void find_late_rows(const Scalar* const* outputs, const field_matrix& weights, c
     }
 }
 
-/// `affine` with weights that differ from element to element, for `size` scalars in samples that lie one after
-/// the other.
+/// `affine` with weights that differ from element to element, for `size` scalars in samples that lie one
+/// after the other.
 ///
 /// Rounds as `affine` does: weights and terms in `Scalar`, added from left to right, the constant last. All
 /// samples take one piece of the weights before any takes the next, so that the weights stay in cache.

@@ -104,7 +104,8 @@ public:
     [[nodiscard]] std::size_t period() const { return period_; }
 
     /// The weights of a row that varies, from an element of the period on which a group begins: those of the
-    /// group for each column that the row reads, and the constant; `stride` further on those of the next group.
+    /// group for each column that the row reads, and the constant; `stride` further on those of the next
+    /// group.
     template <class Scalar>
     [[nodiscard]] const Scalar* weights(std::size_t at, std::size_t element) const {
         constexpr std::size_t group = detail::field_group<Scalar>;
@@ -174,8 +175,8 @@ private:
 /// A tensor that runs plans with fields.
 ///
 /// - `affine_fields`  is `affine` with a matrix for each element of a sample, and a constant:
-///                    `outputs[k][s][e] = sum_j m.weight(k, j, e) inputs[j][s][e] + m.weight(k, inputs.size(),
-///                    e)` for every sample s.
+///                    `outputs[k][s][e] = sum_j m.weight(k, j, e) inputs[j][s][e] + m.weight(k,
+///                    inputs.size(), e)` for every sample s.
 template <class T>
 concept combines_fields = tensor<T> && requires(std::span<T* const> outputs, const field_matrix& weights,
                                                 std::span<const T* const> inputs) {
