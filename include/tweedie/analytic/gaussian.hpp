@@ -120,7 +120,7 @@ public:
         const double divide = options.divide_by == divisor::samples
                                   ? static_cast<double>(n)
                                   : std::max(1.0, static_cast<double>(n - 1));
-        out.decompose_columns(n, divide, [&](Eigen::Index first, Eigen::Index count) -> Eigen::MatrixXd {
+        out.decompose_columns(n, divide, n, [&](Eigen::Index first, Eigen::Index count) -> Eigen::MatrixXd {
             return data.middleCols(first, count).colwise() - out.mean_;
         });
         out.finish(options);
@@ -152,15 +152,15 @@ public:
         for (Eigen::Index j = 0; j < weights.size(); ++j) {
             if (weights(j) > 0.0) { members.push_back(j); }
         }
-        out.decompose_columns(static_cast<Eigen::Index>(members.size()), sum,
-                              [&](Eigen::Index first, Eigen::Index count) {
-                                  Eigen::MatrixXd columns(data.rows(), count);
-                                  for (Eigen::Index k = 0; k < count; ++k) {
-                                      const Eigen::Index j = members[static_cast<std::size_t>(first + k)];
-                                      columns.col(k) = std::sqrt(weights(j)) * (data.col(j) - out.mean_);
-                                  }
-                                  return columns;
-                              });
+        const auto n = static_cast<Eigen::Index>(members.size());
+        out.decompose_columns(n, sum, options.rank.value_or(n), [&](Eigen::Index first, Eigen::Index count) {
+            Eigen::MatrixXd columns(data.rows(), count);
+            for (Eigen::Index k = 0; k < count; ++k) {
+                const Eigen::Index j = members[static_cast<std::size_t>(first + k)];
+                columns.col(k) = std::sqrt(weights(j)) * (data.col(j) - out.mean_);
+            }
+            return columns;
+        });
         out.finish(options);
         return out;
     }
@@ -357,11 +357,12 @@ private:
         clamp();
     }
 
-    /// The decomposition of `C C^T / divide`, where `columns(first, count)` makes columns of C, n in all.
+    /// The decomposition of `C C^T / divide`, where `columns(first, count)` makes columns of C, n in all; of
+    /// the eigenvectors at least `most`, if there are so many.
     template <class Columns>
-    void decompose_columns(Eigen::Index n, double divide, const Columns& columns) {
+    void decompose_columns(Eigen::Index n, double divide, Eigen::Index most, const Columns& columns) {
         constexpr Eigen::Index block = 512;
-        if (n <= dimension()) { return decompose_few(columns(0, n), divide); }
+        if (n <= dimension()) { return decompose_few(columns(0, n), divide, most); }
         Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(dimension(), dimension());
         for (Eigen::Index first = 0; first < n; first += block) {
             detail::add_scatter(covariance, columns(first, std::min(block, n - first)));
@@ -372,7 +373,7 @@ private:
     }
 
     /// The decomposition of `centred centred^T / divide` from the small matrix `centred^T centred`.
-    void decompose_few(const Eigen::MatrixXd& centred, double divide) {
+    void decompose_few(const Eigen::MatrixXd& centred, double divide, Eigen::Index most) {
         const Eigen::MatrixXd gram = detail::product(centred.transpose(), centred) / divide;
         const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram);
         if (solver.info() != Eigen::Success) {
@@ -383,12 +384,13 @@ private:
             static_cast<double>(gram.rows()) * std::numeric_limits<double>::epsilon() * values(0);
         const Eigen::Index r = (values.array() > least).count();
         if (r == 0) { return; }  // all samples are equal
-        const Eigen::MatrixXd largest_first = solver.eigenvectors().rightCols(r).rowwise().reverse();
+        eigenvalues_ = values.head(r);
+        const Eigen::Index kept = std::min(r, most);
+        const Eigen::MatrixXd largest_first = solver.eigenvectors().rightCols(kept).rowwise().reverse();
         const Eigen::MatrixXd directions = detail::product(centred, largest_first);
         // columns of small eigenvalues are orthogonal to the others to rounding of the large ones only
         const Eigen::HouseholderQR<Eigen::MatrixXd> orthogonal(directions);
-        eigenvectors_ = orthogonal.householderQ() * Eigen::MatrixXd::Identity(dimension(), r);
-        eigenvalues_ = values.head(r);
+        eigenvectors_ = orthogonal.householderQ() * Eigen::MatrixXd::Identity(dimension(), kept);
     }
 
     /// What the options want after the decomposition.

@@ -80,7 +80,7 @@ inline void add_scatter(Eigen::MatrixXd& lower, const Eigen::Ref<const Eigen::Ma
     const Eigen::Index d = lower.rows();
     const Eigen::Index parts = (d + widest - 1) / widest;
     const Eigen::Index width = (d + parts - 1) / parts;
-    const auto work = static_cast<std::size_t>(d) * static_cast<std::size_t>(d * columns.cols()) / 2;
+    const auto work = static_cast<std::size_t>(d) * static_cast<std::size_t>(d * columns.cols()) / 16;
     for_each_index(static_cast<std::size_t>(parts * (parts + 1) / 2), work, [&](std::size_t index) {
         const auto tile = static_cast<Eigen::Index>(index);
         Eigen::Index row = 0;

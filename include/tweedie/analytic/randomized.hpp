@@ -5,6 +5,7 @@
 #include <tweedie/analytic/gaussian.hpp>
 #include <tweedie/analytic/moments.hpp>
 #include <tweedie/detail/fit_counter.hpp>
+#include <tweedie/detail/parallel.hpp>
 #include <tweedie/random/normal.hpp>
 #include <tweedie/tensor/concept.hpp>
 
@@ -78,6 +79,27 @@ inline void require_randomized(const analytic::randomized_options& options, Eige
     return out.leftCols(rank);
 }
 
+/// out += C (C^T x), in pieces that are the same for any number of threads.
+inline void add_covariance_product(Eigen::MatrixXd& out, const Eigen::Ref<const Eigen::MatrixXd>& c,
+                                   const Eigen::MatrixXd& x) {
+    constexpr Eigen::Index piece = 128;
+    const auto each_piece = [&](Eigen::Index size, const auto& body) {
+        const auto work = static_cast<std::size_t>(c.size() * x.cols() / 8);  // several per scalar touched
+        for_each_index(static_cast<std::size_t>((size + piece - 1) / piece), work, [&](std::size_t index) {
+            const Eigen::Index first = static_cast<Eigen::Index>(index) * piece;
+            body(first, std::min(piece, size - first));
+            return true;
+        });
+    };
+    Eigen::MatrixXd along(c.cols(), x.cols());
+    each_piece(c.cols(), [&](Eigen::Index first, Eigen::Index count) {
+        along.middleRows(first, count) = product(c.middleCols(first, count).transpose(), x);
+    });
+    each_piece(c.rows(), [&](Eigen::Index first, Eigen::Index count) {
+        out.middleRows(first, count) += product(c.middleRows(first, count), along);
+    });
+}
+
 /// What a caller of `randomized_fit` hands its batches to.
 template <class Full>
 class batch_sink {
@@ -101,14 +123,14 @@ public:
     [[nodiscard]] Eigen::Index count() const { return count_; }
 
 private:
-    static constexpr Eigen::Index room = 128;  // the slab of `multiply`
+    static constexpr Eigen::Index room = 256;
 
     const Full& full_;
     column_buffer waiting_;
     Eigen::Index count_ = 0;
 };
 
-/// One pass over the data: `full(columns)` for every 128 samples. Returns how many samples there were.
+/// One pass over the data: `full(columns)` for every 256 samples. Returns how many samples there were.
 template <class Visit, class Full>
 Eigen::Index pass(Eigen::Index dimension, const Visit& visit, const Full& full) {
     batch_sink<Full> sink(dimension, full);
@@ -188,7 +210,7 @@ template <class Apply>
 ///                it is called for each pass and must give the same samples each time. See `sample_batch`.
 /// - `options`    see there. Of n samples at most n - 1 directions come back.
 /// - cost         power_iterations + 3 passes, 4 d n (rank + oversampling) multiplications in each but the
-///                first; holds 3 matrices of d x (rank + oversampling) and one of d x 128, in double.
+///                first; holds 3 matrices of d x (rank + oversampling) and one of d x 256, in double.
 /// - bits         the same however the samples are cut into batches, for any number of threads.
 /// - errors       `std::invalid_argument`: no samples, samples of another size, values that are not finite,
 ///                passes over different numbers of samples, options out of range.
@@ -216,8 +238,7 @@ template <class Visit>
         Eigen::MatrixXd out = Eigen::MatrixXd::Zero(dimension, x.cols());
         const Eigen::Index again = detail::pass(dimension, visit, [&](auto&& columns) {
             columns.colwise() -= mean;
-            const Eigen::MatrixXd along = detail::product(columns.transpose(), x);
-            out.noalias() += columns * along;
+            detail::add_covariance_product(out, columns, x);
         });
         if (again != count) {
             throw std::invalid_argument("randomized_fit: every pass must give the same samples");

@@ -24,6 +24,30 @@
 #include <span>
 #include <utility>
 #include <vector>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+/// As many threads while it lives; without OpenMP always one.
+class with_threads {
+public:
+    explicit with_threads([[maybe_unused]] int count) {
+#ifdef _OPENMP
+        before_ = omp_get_max_threads();
+        omp_set_num_threads(count);
+#endif
+    }
+    with_threads(const with_threads&) = delete;
+    with_threads& operator=(const with_threads&) = delete;
+    ~with_threads() {
+#ifdef _OPENMP
+        omp_set_num_threads(before_);
+#endif
+    }
+
+private:
+    [[maybe_unused]] int before_ = 1;
+};
 
 /// A symmetric matrix with the given eigenvalues.
 inline Eigen::MatrixXd covariance_with(const Eigen::VectorXd& eigenvalues, std::uint64_t seed) {

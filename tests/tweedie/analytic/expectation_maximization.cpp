@@ -4,9 +4,6 @@
 #include <algorithm>
 
 #include "checks.hpp"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 using namespace tweedie;
 using analytic::cluster_start;
@@ -214,22 +211,18 @@ TEST_CASE("a component without samples is left out, one with a single sample kee
     CHECK(relative_error(point.model.covariance(), 0.25 * Eigen::Matrix3d::Identity()) < tol<double>::exact);
 }
 
-#ifdef _OPENMP
 TEST_CASE("a mixture's likelihood does not depend on the number of threads", "[analytic][em][parity]") {
     const Eigen::MatrixXd data = normals(150, 600, 8);
     const mixture start = mixture::fit(data, 3);
-    const int before = omp_get_max_threads();
     const auto run = [&](int threads) {
-        omp_set_num_threads(threads);
+        const with_threads set(threads);
         return maximize_likelihood(start, data, {.rank = 5, .iterations = 2});
     };
     const auto one = run(1);
     const auto three = run(3);
-    omp_set_num_threads(before);
     CHECK(one.log_likelihood == three.log_likelihood);
     CHECK(one.model.components()[1].eigenvectors() == three.model.components()[1].eigenvectors());
 }
-#endif
 
 TEST_CASE("maximize_likelihood refuses what it cannot use", "[analytic][em][errors]") {
     const Eigen::MatrixXd data = samples_of(three_apart(), 5, 9);
