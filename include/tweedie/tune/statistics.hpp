@@ -114,7 +114,7 @@ struct statistics_options {
 /// Everything is summed as moments of y, x0_hat and its two derivatives, of which l, s and b are made at the
 /// end, so each batch is seen once. The ridge is for f without variance, where s is 0/0: near pure noise, and
 /// everywhere for Gaussian data. One noise for all nodes makes the estimates smooth along them. Source: Zheng
-/// et al. 2023, arXiv:2310.13268, section 3.1 and appendix D; their code of it is not public.
+/// et al. 2023, arXiv:2310.13268; their code of it is not public.
 /// - cost    per batch and node 3 network calls and 2 per probe (without exact derivatives); 9 numbers per
 ///           node and element, 7 tensors of the batch's size.
 /// - random  of the noise source, its `user` draws: 0 the noise, then one per probe. With `noise` the samples
