@@ -13,6 +13,7 @@
 
 #include <Eigen/Core>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -272,13 +273,13 @@ private:
         return (products_(a, a) + products_(b, b) - 2.0 * products_(b, a)) / static_cast<double>(samples_);
     }
 
-    /// 1/2 int e^u f(u) du from u_{k-1} to u_k, f the polynomial through f_{k-2}, ..., f_{k+1}; none before
-    /// the step begins at j, where f has a kink.
+    /// 1/2 int e^u f(u) du from u_{k-1} to u_k, f the cubic through f_{k-2}, ..., f_{k+1}, or the next
+    /// four: none before the step begins at j, where f has a kink.
     [[nodiscard]] static double panel(const std::vector<double>& u, const std::vector<double>& f,
                                       std::size_t j, std::size_t k) {
         std::size_t first = k >= j + 2 ? k - 2 : j;
         if (std::isinf(u[first])) { ++first; }
-        const std::size_t last = k + 1 < u.size() ? k + 1 : k;
+        const std::size_t last = std::min(first + 3, u.size() - 1);
         double sum = 0.0;
         detail::gauss_legendre(u[k - 1], u[k], 1.0, [&](double at, double weight) {
             double value = 0.0;

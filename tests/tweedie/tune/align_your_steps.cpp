@@ -158,6 +158,26 @@ TEST_CASE("the KLUB of a network on Gaussian data is the closed form within its 
     }
 }
 
+TEST_CASE("the KLUB of a network is the integral over its change, where that is known",
+          "[tune][align_your_steps][exact]") {
+    const auto net = [](const std::vector<double>& x, const network_level& at) {
+        return std::vector<double>(x.size(), at.sigma);  // D = kappa, whatever the state
+    };
+    const std::vector<level> where = candidates(120);
+    tune::network_klub klub(where);
+    klub.add(denoiser(net, prediction::x0, schedule::edm{}), std::vector<double>(3), noise{.seed = 1});
+    const auto antiderivative = [](double kappa, double noisy) {  // of kappa^-3 (kappa - noisy)^2
+        return std::log(kappa) + 2.0 * noisy / kappa - 0.5 * noisy * noisy / (kappa * kappa);
+    };
+    for (std::size_t j = 0; j + 2 <= 120; j += 7) {
+        for (std::size_t k = j + 2; k <= 120; k += 5) {
+            const double noisy = where[j].sigma;
+            const double expected = antiderivative(noisy, noisy) - antiderivative(where[k].sigma, noisy);
+            CHECK_THAT(klub(j, k), WithinRel(3.0 * expected, 1e-3));  // the stated error of the quadrature
+        }
+    }
+}
+
 TEST_CASE("the KLUB of a network does not depend on the schedule of the candidates",
           "[tune][align_your_steps][identity]") {
     const analytic::gaussian data(Eigen::Vector2d(0.3, -0.2), Eigen::Matrix2d{{0.5, 0.1}, {0.1, 0.2}});
