@@ -149,8 +149,8 @@ private:
 };
 
 /// Data with two modes along each direction, of the variances of a spectrum: a quarter of the probability in
-/// one mode, and 1/2, 4/5 or 19/20 of the variance between the modes. Six starts each, the quantiles of 0.4, 1
-/// and 1.7 standard deviations to both sides.
+/// one mode, and 1/2, 4/5 or 19/20 of the variance between the modes. Six starts each, the quantiles of 0.4,
+/// 1 and 1.7 standard deviations to both sides.
 ///
 /// The flow in one dimension keeps quantiles, so the exact ends are known.
 class two_mode_directions {
