@@ -109,8 +109,8 @@ public:
     }
 
     /// Mean and covariance of data. With rank 0 one variance for every direction, tr(Sigma) / d.
-    /// - `data`     d x n, one sample per column; n >= 1. Of n samples at most n - 1 directions have variance.
-    /// - `options`  rank, added variance, divisor.
+    /// - `data`     d x n, one sample per column; n >= 1. At most n - 1 directions have variance.
+    /// - `options`  see there.
     /// - cost       O(d^2 n + d^3); O(d n^2 + n^3), and never a d x d matrix, where n <= d.
     [[nodiscard]] static gaussian fit(const Eigen::Ref<const Eigen::MatrixXd>& data,
                                       const gaussian_fit_options& options = {}) {

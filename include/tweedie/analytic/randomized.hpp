@@ -156,13 +156,13 @@ namespace tweedie::analytic {
 /// - returns      `rank` pairs; fewer where C has fewer eigenvalues above rounding.
 /// - accuracy     no eigenvalue comes out above the true one of its place. The relative error of number k is
 ///                about (l_m / l_k)^(2 power_iterations + 2), with m = rank + oversampling + 1: where the
-///                eigenvalues fall, it vanishes; where they are flat, directions are mixed that hardly differ.
+///                eigenvalues fall, it vanishes; where they are flat, directions that hardly differ mix.
 ///                Whatever the spectrum, the variance that is missed is on average at most
 ///                1 + rank / (oversampling - 1) times the least possible (the bound of theorem 10.5).
 /// - cost         power_iterations + 2 calls of `apply`; O(d m^2); holds 3 matrices of d x m. Never d x d.
 /// - random       Philox numbers of `seed` that no `noise` has. Same seed, same bits.
-/// - errors       `std::invalid_argument`: options out of range; `apply` returns another shape or numbers that
-///                are not finite.
+/// - errors       `std::invalid_argument`: options out of range; `apply` returns another shape or numbers
+///                that are not finite.
 template <class Apply>
     requires std::invocable<Apply&, const Eigen::MatrixXd&>
 [[nodiscard]] eigenpairs largest_eigenpairs(Eigen::Index dimension, Apply&& apply,
