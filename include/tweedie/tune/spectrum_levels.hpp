@@ -318,9 +318,9 @@ namespace tweedie::tune {
 /// Measured on five mixtures (dimension 4 to 784), six solvers, 8 to 20 steps, against the best of
 /// `grid::karras`, `grid::log_snr` and four tables of Align Your Steps in each case: half the median error in
 /// the geometric mean (UniPC-3 a quarter, DDIM 0.88), never more of it than all. By the Gaussian error alone
-/// it is 0.9 of it, with single cases of 3 to 5. On six mixtures that the weights were not chosen on, at 8, 10
+/// it is 0.9, with single cases of 3 to 5. On six mixtures that the weights were not chosen on, at 8, 10
 /// and 15 steps, in the geometric mean: UniPC-3 0.31 to 0.46, 2M 0.51 to 0.69, DDIM 0.96 to 1.09, iPNDM-4 1.1
-/// to 1.6, where the best table is hit by chance. At 5 and 6 steps iPNDM-4 can lose by 0.3.
+/// to 1.6: there it loses. At 5 and 6 steps iPNDM-4 can lose by 0.3.
 /// - `solver`    anything with `.plan(schedule, levels)`; its number of calls per step is its own affair.
 /// - `steps`     in [1, 1000000]; made for up to some 30.
 /// - `of`        of the data the network was trained on, scaled as the network sees them.
