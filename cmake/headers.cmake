@@ -3,13 +3,23 @@
 
 set(
     tweedie_headers
+    include/tweedie/analytic/bytes.hpp
     include/tweedie/analytic/empirical.hpp
     include/tweedie/analytic/exact_denoiser.hpp
+    include/tweedie/analytic/expectation_maximization.hpp
     include/tweedie/analytic/gaussian.hpp
+    include/tweedie/analytic/k_means.hpp
     include/tweedie/analytic/mixture.hpp
+    include/tweedie/analytic/moments.hpp
+    include/tweedie/analytic/randomized.hpp
+    include/tweedie/analytic/spectrum.hpp
+    include/tweedie/analytic/teleport.hpp
+    include/tweedie/analytic/trajectory.hpp
     include/tweedie/detail/affine.hpp
     include/tweedie/detail/assert.hpp
     include/tweedie/detail/beta_quantile.hpp
+    include/tweedie/detail/bytes.hpp
+    include/tweedie/detail/fit_counter.hpp
     include/tweedie/detail/gauss_legendre.hpp
     include/tweedie/detail/mersenne_twister.hpp
     include/tweedie/detail/noise_stream.hpp
@@ -22,6 +32,8 @@ set(
     include/tweedie/detail/simd.hpp
     include/tweedie/detail/small_array.hpp
     include/tweedie/detail/torch_paths.hpp
+    include/tweedie/detail/working_memory.hpp
+    include/tweedie/distributed/blocks.hpp
     include/tweedie/grid/align_your_steps.hpp
     include/tweedie/grid/beta.hpp
     include/tweedie/grid/crash.hpp
@@ -39,6 +51,13 @@ set(
     include/tweedie/grid/tabulated.hpp
     include/tweedie/grid/time_power.hpp
     include/tweedie/grid/uniform.hpp
+    include/tweedie/guidance/anderson.hpp
+    include/tweedie/guidance/evaluate.hpp
+    include/tweedie/guidance/gradient.hpp
+    include/tweedie/guidance/look_ahead.hpp
+    include/tweedie/guidance/loss_guided.hpp
+    include/tweedie/guidance/manifold_projection.hpp
+    include/tweedie/guidance/particles.hpp
     include/tweedie/model/convention.hpp
     include/tweedie/model/denoiser.hpp
     include/tweedie/model/prediction.hpp
@@ -72,7 +91,9 @@ set(
     include/tweedie/optim/state.hpp
     include/tweedie/optim/yogi.hpp
     include/tweedie/plan/analyze.hpp
+    include/tweedie/plan/element.hpp
     include/tweedie/plan/exponential.hpp
+    include/tweedie/plan/field.hpp
     include/tweedie/plan/fold.hpp
     include/tweedie/plan/layout.hpp
     include/tweedie/plan/linear_form.hpp
@@ -88,6 +109,7 @@ set(
     include/tweedie/random/torch_cpu.hpp
     include/tweedie/random/torch_cuda.hpp
     include/tweedie/run/batch.hpp
+    include/tweedie/run/jump.hpp
     include/tweedie/run/likelihood.hpp
     include/tweedie/run/loop.hpp
     include/tweedie/run/loop_stepper.hpp
@@ -120,6 +142,7 @@ set(
     include/tweedie/solver/dpm_adaptive.hpp
     include/tweedie/solver/dpm_solver.hpp
     include/tweedie/solver/dpm_solver_singlestep.hpp
+    include/tweedie/solver/dpm_solver_v3.hpp
     include/tweedie/solver/dpmpp_2s_ancestral.hpp
     include/tweedie/solver/dpmpp_sde.hpp
     include/tweedie/solver/er_sde.hpp
@@ -137,6 +160,7 @@ set(
     include/tweedie/solver/linear_path.hpp
     include/tweedie/solver/lms.hpp
     include/tweedie/solver/midpoint.hpp
+    include/tweedie/solver/model_statistics.hpp
     include/tweedie/solver/pndm.hpp
     include/tweedie/solver/predictor_corrector.hpp
     include/tweedie/solver/res.hpp
@@ -148,16 +172,33 @@ set(
     include/tweedie/solver/seeds.hpp
     include/tweedie/solver/single_step.hpp
     include/tweedie/solver/start.hpp
+    include/tweedie/solver/statistics_stretch.hpp
     include/tweedie/solver/step_control.hpp
     include/tweedie/solver/tau.hpp
     include/tweedie/solver/tcd.hpp
     include/tweedie/solver/transfer.hpp
     include/tweedie/solver/unipc.hpp
+    include/tweedie/tensor/affine_fields.hpp
     include/tweedie/tensor/blocks.hpp
     include/tweedie/tensor/concept.hpp
     include/tweedie/tensor/contiguous.hpp
     include/tweedie/tensor/eigen.hpp
+    include/tweedie/tensor/field_matrix.hpp
     include/tweedie/tensor/host.hpp
+    include/tweedie/tune/align_your_steps.hpp
+    include/tweedie/tune/candidate_search.hpp
+    include/tweedie/tune/gits.hpp
+    include/tweedie/tune/klub.hpp
+    include/tweedie/tune/least_squares.hpp
+    include/tweedie/tune/recommend.hpp
+    include/tweedie/tune/recommendation.hpp
+    include/tweedie/tune/simplex_search.hpp
+    include/tweedie/tune/skip_level.hpp
+    include/tweedie/tune/spectrum_levels.hpp
+    include/tweedie/tune/stand_in.hpp
+    include/tweedie/tune/statistics.hpp
+    include/tweedie/tune/step_costs.hpp
+    include/tweedie/tune/test_directions.hpp
     include/tweedie/tweedie.hpp
     include/tweedie/verify/exactness.hpp
     include/tweedie/verify/marginal.hpp
@@ -172,6 +213,8 @@ set(
     include/tweedie/detail/pack_kernel.inc
     include/tweedie/detail/random_kernel.inc
     include/tweedie/detail/torch_kernel.inc
+    include/tweedie/distributed/mpi.hpp
+    include/tweedie/distributed/optimizer.hpp
     include/tweedie/optim/formulas.inc
     include/tweedie/tensor/xtensor.hpp
 )

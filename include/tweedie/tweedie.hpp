@@ -22,6 +22,13 @@
 #include <tweedie/grid/tabulated.hpp>
 #include <tweedie/grid/time_power.hpp>
 #include <tweedie/grid/uniform.hpp>
+#include <tweedie/guidance/anderson.hpp>
+#include <tweedie/guidance/evaluate.hpp>
+#include <tweedie/guidance/gradient.hpp>
+#include <tweedie/guidance/look_ahead.hpp>
+#include <tweedie/guidance/loss_guided.hpp>
+#include <tweedie/guidance/manifold_projection.hpp>
+#include <tweedie/guidance/particles.hpp>
 #include <tweedie/model/convention.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/model/prediction.hpp>
@@ -54,7 +61,9 @@
 #include <tweedie/optim/state.hpp>
 #include <tweedie/optim/yogi.hpp>
 #include <tweedie/plan/analyze.hpp>
+#include <tweedie/plan/element.hpp>
 #include <tweedie/plan/exponential.hpp>
+#include <tweedie/plan/field.hpp>
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/layout.hpp>
 #include <tweedie/plan/linear_form.hpp>
@@ -70,6 +79,7 @@
 #include <tweedie/random/torch_cpu.hpp>
 #include <tweedie/random/torch_cuda.hpp>
 #include <tweedie/run/batch.hpp>
+#include <tweedie/run/jump.hpp>
 #include <tweedie/run/likelihood.hpp>
 #include <tweedie/run/loop.hpp>
 #include <tweedie/run/loop_stepper.hpp>
@@ -102,6 +112,7 @@
 #include <tweedie/solver/dpm_adaptive.hpp>
 #include <tweedie/solver/dpm_solver.hpp>
 #include <tweedie/solver/dpm_solver_singlestep.hpp>
+#include <tweedie/solver/dpm_solver_v3.hpp>
 #include <tweedie/solver/dpmpp_2s_ancestral.hpp>
 #include <tweedie/solver/dpmpp_sde.hpp>
 #include <tweedie/solver/er_sde.hpp>
@@ -119,6 +130,7 @@
 #include <tweedie/solver/linear_path.hpp>
 #include <tweedie/solver/lms.hpp>
 #include <tweedie/solver/midpoint.hpp>
+#include <tweedie/solver/model_statistics.hpp>
 #include <tweedie/solver/pndm.hpp>
 #include <tweedie/solver/predictor_corrector.hpp>
 #include <tweedie/solver/res.hpp>
@@ -130,13 +142,16 @@
 #include <tweedie/solver/seeds.hpp>
 #include <tweedie/solver/single_step.hpp>
 #include <tweedie/solver/start.hpp>
+#include <tweedie/solver/statistics_stretch.hpp>
 #include <tweedie/solver/step_control.hpp>
 #include <tweedie/solver/tau.hpp>
 #include <tweedie/solver/tcd.hpp>
 #include <tweedie/solver/transfer.hpp>
 #include <tweedie/solver/unipc.hpp>
+#include <tweedie/tensor/affine_fields.hpp>
 #include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/contiguous.hpp>
+#include <tweedie/tensor/field_matrix.hpp>
 #include <tweedie/tensor/host.hpp>
 #include <tweedie/version.hpp>
