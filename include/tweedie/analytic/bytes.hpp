@@ -34,10 +34,6 @@ inline constexpr std::string_view mixture_mark = "tweemix1";
     return open_sealed(bytes, mark, ("from_bytes: the data are no saved " + what).c_str());
 }
 
-inline void require_end(const byte_reader& in) {
-    if (in.left() != 0) { throw std::invalid_argument("from_bytes: the data are longer than they say"); }
-}
-
 inline void write(byte_writer& out, const analytic::gaussian& from) {
     const auto copied = [](const auto& matrix) {
         return std::vector<double>(matrix.data(), matrix.data() + matrix.size());

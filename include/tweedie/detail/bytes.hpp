@@ -87,6 +87,11 @@ private:
     std::span<const std::byte> rest_;
 };
 
+/// Throws unless everything was read.
+inline void require_end(const byte_reader& in) {
+    if (in.left() != 0) { throw std::invalid_argument("from_bytes: the data are longer than they say"); }
+}
+
 /// What lies between the mark and the checksum.
 /// - errors  `std::invalid_argument`: `refusal` for another mark; data that are damaged or cut off.
 [[nodiscard]] inline byte_reader open_sealed(std::span<const std::byte> bytes, std::string_view mark,

@@ -14,7 +14,7 @@ namespace tweedie {
 
 /// One number for each element of a sample: a weight of a plan that differs from element to element.
 ///
-///     const field l = {statistics.column(i)};
+///     const field l(std::vector<double>{0.9, 0.5, 0.7});           // of samples of three elements
 ///     x = exp(-l * h) * x + (1.0 - exp(-l * h)) / l * x0;
 ///
 /// Arithmetic is element by element. A `double` is a field of size 1, the same everywhere, and goes with any

@@ -45,7 +45,7 @@ concept batched_network =
 /// Every run gives the same bits as alone: a run's arithmetic and noise never see the others. All have one
 /// kind of noise source; a deterministic plan does not look at it.
 /// - cost    per call, one pass per run that took part, and nothing for those that did not; no allocation
-///           once as many runs as before are in flight.
+///           once as many runs as before are in flight, if all have one shape.
 /// - order   runs are served in turn, so none waits longer than the others.
 template <tensor T, class Noise = no_noise>
 class batch {

@@ -123,7 +123,7 @@ public:
     stepper(program shared, const checkpoint<T>& from, Noise noise = {})
         : program_(std::move(shared)), noise_(std::move(noise)) {
         if (from.program != program_.fingerprint() || from.registers.size() != program_.buffers() ||
-            from.call > program_.network_calls() ||
+            tensor_traits<T>::size(from.registers[0]) == 0 || from.call > program_.network_calls() ||
             (from.call == program_.network_calls()) != (from.status == run_status::finished)) {
             throw std::invalid_argument("stepper: the checkpoint is not of this program");
         }
@@ -200,7 +200,7 @@ public:
     /// Takes the state out; the stepper can only be dropped afterwards.
     [[nodiscard]] T take() && { return std::move(buffers_[register_of_x()]); }
 
-    /// The level of the pending query in the plan's schedule; the level the run ended at otherwise.
+    /// The level of the pending query in the plan's schedule; of the last one when the run has ended.
     [[nodiscard]] const level& at() const {
         return program_.call(call_ < program_.network_calls() ? call_ : call_ - 1).at;
     }

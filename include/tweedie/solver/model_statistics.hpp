@@ -15,6 +15,13 @@
 #include <utility>
 #include <vector>
 
+namespace tweedie::detail {
+
+/// The largest size of a node's half-log-SNR.
+inline constexpr double most_half_log_snr = 350.0;
+
+}  // namespace tweedie::detail
+
 namespace tweedie::solver {
 
 /// The statistics of a model at one noise level.
@@ -34,7 +41,7 @@ struct statistics_values {
 /// Source: Zheng et al. 2023, arXiv:2310.13268. They depend on lambda alone, so they serve every
 /// schedule. None at all means l = 1, s = b = 0, data prediction; l = 0, s = -1, b = 0 is noise prediction.
 /// Made by `tune::exact_statistics` and `tune::estimate_statistics`, saved by `to_bytes`.
-/// - `half_log_snr`  the nodes, ascending, at least two.
+/// - `half_log_snr`  the nodes, ascending, at least two, in [-350, 350]: kappa^2 is a double.
 /// - `l`, `s`, `b`   at each node a number per element, or one for all.
 ///
 /// Between nodes they are the cubics with the slopes of the polynomial through the five nodes around each:
@@ -77,8 +84,11 @@ inline void require_statistics(const model_statistics& of) {
     if (nodes == 1) { refuse("need at least two nodes"); }
     const std::size_t elements = of.elements();
     for (std::size_t i = 0; i < nodes; ++i) {
-        if (!std::isfinite(of.half_log_snr[i]) || (i > 0 && !(of.half_log_snr[i] > of.half_log_snr[i - 1]))) {
-            refuse("half_log_snr must be finite and increase from node to node");
+        if (!(std::abs(of.half_log_snr[i]) <= detail::most_half_log_snr)) {
+            refuse("half_log_snr must lie in [-350, 350]");
+        }
+        if (i > 0 && !(of.half_log_snr[i] > of.half_log_snr[i - 1])) {
+            refuse("half_log_snr must increase from node to node");
         }
         for (const field* v : {&of.l[i], &of.s[i], &of.b[i]}) {
             if (!v->finite()) { refuse("l, s and b must be finite"); }
@@ -214,6 +224,7 @@ inline model_statistics statistics_from_bytes(std::span<const std::byte> bytes) 
             values->push_back(field(in.values<double>(in.number())));
         }
     }
+    detail::require_end(in);
     require_statistics(out);
     return out;
 }

@@ -164,8 +164,13 @@ namespace tweedie::solver {
 
 /// The `statistics_stretch` from one finite half-log-SNR to another, to a relative 1e-14 of what `at` gives.
 /// - `terms`  of the kernel; as many as the order.
+/// - errors   `std::invalid_argument`: an end that is not finite.
 [[nodiscard]] inline statistics_stretch stretch_between(const model_statistics& of, double from, double to,
                                                         std::size_t terms) {
+    if (!(std::isfinite(from) && std::isfinite(to))) {
+        throw std::invalid_argument(
+            "dpm_solver_v3: half_log_snr must be finite where alpha and sigma are not zero");
+    }
     constexpr double panel = 1.0 / 8.0;
     std::vector<double> ends;  // where the statistics change their formula
     for (const double node : of.half_log_snr) {

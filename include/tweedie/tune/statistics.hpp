@@ -38,6 +38,9 @@ namespace tweedie::detail {
         const double lambda = at.half_log_snr();
         if (std::isnan(lambda)) { throw std::invalid_argument(std::string(who) + ": a node is NaN"); }
         if (std::isinf(lambda)) { continue; }
+        if (!(std::abs(lambda) <= most_half_log_snr)) {
+            throw std::invalid_argument(std::string(who) + ": half_log_snr must lie in [-350, 350]");
+        }
         if (!nodes.empty() && !(lambda > nodes.back())) {
             throw std::invalid_argument(std::string(who) + ": half_log_snr must increase from node to node");
         }
@@ -64,7 +67,7 @@ namespace tweedie::tune {
 /// - `nodes`  levels of any schedule, noisy to clean, at least two; those at infinite half-log-SNR are left
 ///            out.
 /// - cost     d r operations per node, no network call.
-/// - errors   `std::invalid_argument`: nodes that do not ascend in half-log-SNR, NaN.
+/// - errors   `std::invalid_argument`: nodes that do not ascend in half-log-SNR, NaN, beyond 350 but finite.
 [[nodiscard]] inline solver::model_statistics exact_statistics(const analytic::gaussian& data,
                                                                std::span<const level> nodes) {
     constexpr double rounding = 1e-12;  // relative variance of f that is none
@@ -100,8 +103,8 @@ namespace tweedie::tune {
 struct statistics_options {
     std::size_t probes = 1;     ///< random directions per sample, for l; > 0
     double ridge = 1e-6;        ///< added to Var f in the fit of s, relative to E f^2; >= 0
-    double direction = 0.0;     ///< differences along directions: length over kappa; 0: 0.05 in float, 1e-4
-    double half_log_snr = 0.0;  ///< differences along the flow; 0: 0.01 in float, 1e-4 in double
+    double direction = 0.0;     ///< differences along directions, over kappa; 0: 1e-4, in float 0.05
+    double half_log_snr = 0.0;  ///< differences along the flow; 0: 1e-4, in float 0.01
 };
 
 /// Estimates the statistics of DPM-Solver-v3 of any network, batch by batch.
@@ -115,14 +118,15 @@ struct statistics_options {
 /// end, so each batch is seen once. The ridge is for f without variance, where s is 0/0: near pure noise, and
 /// everywhere for Gaussian data. One noise for all nodes makes the estimates smooth along them. Source: Zheng
 /// et al. 2023, arXiv:2310.13268; their code of it is not public.
-/// - cost    per batch and node 3 network calls and 2 per probe (without exact derivatives); 9 numbers per
-///           node and element, 7 tensors of the batch's size.
+/// - cost    per batch and node 3 network calls, 2 at the first and the last node, and 2 per probe (without
+///           exact derivatives); 9 numbers per node and element, 7 tensors of the batch's size.
 /// - random  of the noise source, its `user` draws: 0 the noise, then one per probe. With `noise` the samples
 ///           of later batches are the next ones; other sources go on with the next draws.
 /// - errors  `std::invalid_argument`: options out of range; nodes that do not ascend; data that are not
-///           finite, empty, or of another size than before; outputs that are not finite, with the node;
-///           `statistics` before any data.
-/// - choose  1024 to 4096 samples of the training data (noise made data will not do), 100 nodes; conditions
+///           finite, empty, or of another size than before; outputs that are not finite, with the node, or
+///           of another shape; `statistics` before any data. A batch that fails on the way, by the network's
+///           exceptions too, is in the sums in part: `add` and `statistics` are refused from then on.
+/// - choose  1024 to 4096 samples of the training data (none that the network made), 100 nodes; conditions
 ///           and guidance as in sampling, or none.
 class statistics_estimator {
 public:
@@ -150,6 +154,7 @@ public:
                  noise_source<Noise, scalar_t<X>> && network_jvp<Jvp, X>
     void add(Model&& model, const X& data, Noise source = {}, Jvp jvp = {}) {
         using traits = tensor_traits<X>;
+        require_unspoiled();
         const std::size_t size = traits::size(data);
         if (size == 0) { throw std::invalid_argument("statistics_estimator: the data are empty"); }
         const std::size_t batch = traits::batch(data);
@@ -233,6 +238,7 @@ public:
             }
         };
 
+        spoiled_ = true;  // until all sums have this batch
         traits::normal(eps, source.stream(draw_kind::user, draw));
         for (; node < nodes_.size(); ++node) {
             const double lambda = nodes_[node];
@@ -287,10 +293,12 @@ public:
         }
         samples_ += batch;
         ++batches_;
+        spoiled_ = false;
     }
 
     /// What the batches so far give.
     [[nodiscard]] solver::model_statistics statistics() const {
+        require_unspoiled();
         if (samples_ == 0) { throw std::invalid_argument("statistics_estimator: need at least one sample"); }
         const std::size_t elements = moments_[0][0].size();
         const double n = static_cast<double>(samples_);
@@ -334,6 +342,13 @@ private:
     /// Sums over samples; x is x0_hat and d its derivative along the flow.
     enum moment : std::size_t { trace, mean_y, mean_x, mean_d, yy, yx, yd, xx, xd, count };
 
+    void require_unspoiled() const {
+        if (spoiled_) {
+            throw std::invalid_argument(
+                "statistics_estimator: a batch failed on the way; begin with another");
+        }
+    }
+
     std::vector<double> nodes_;
     statistics_options options_;
     std::vector<std::array<std::vector<double>, count>> moments_;
@@ -341,6 +356,7 @@ private:
     std::size_t batches_ = 0;
     std::size_t network_calls_ = 0;
     std::size_t derivatives_ = 0;
+    bool spoiled_ = false;
 };
 
 /// What `estimate_statistics` returns.

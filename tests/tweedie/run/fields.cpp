@@ -401,6 +401,10 @@ TEST_CASE("a run with fields refuses another size, and tensors that cannot do it
     for (std::vector<double>& r : saved.registers) { r.resize(6); }
     CHECK(refusal([&] { stepper s(shared, saved); }) ==
           "plan: its fields have 5 elements per sample, x has 6");
+    const program two(two_steps(levels, some), model.convention());
+    checkpoint<Eigen::ArrayXXd> empty = stepper(two, Eigen::ArrayXXd::Ones(5, 2).eval()).save();
+    for (Eigen::ArrayXXd& r : empty.registers) { r.resize(5, 0); }
+    CHECK(refusal([&] { stepper s(two, empty); }) == "stepper: the checkpoint is not of this program");
 
     static_assert(tensor<somewhere_else> && !combines_fields<somewhere_else> &&
                   combines_fields<std::vector<float>> && combines_fields<Eigen::ArrayXXd> &&

@@ -450,6 +450,10 @@ TEST_CASE("statistics are loaded as they were saved, to the bit", "[solver][mode
         damaged[place] ^= std::byte{0x10};
         CHECK(refused(damaged) == "from_bytes: the data are damaged or end too early");
     }
+    // eight bytes more, with the checksum that belongs to them
+    tweedie::detail::byte_writer longer;
+    for (const std::byte b : bytes) { longer.text(std::string(1, static_cast<char>(b))); }
+    CHECK(refused(longer.sealed()) == "from_bytes: the data are longer than they say");
 }
 
 TEST_CASE("statistics that cannot be used are refused", "[solver][model_statistics][errors]") {
@@ -469,10 +473,15 @@ TEST_CASE("statistics that cannot be used are refused", "[solver][model_statisti
     model_statistics bad = good;
     bad.s.pop_back();
     CHECK(refused(bad) == "model_statistics: need l, s and b at each node");
-    for (const double node : {-2.0, -1.0, infinity, not_a_number}) {
+    for (const double node : {-2.0, -1.0}) {
         bad = good;
         bad.half_log_snr[1] = node;
-        CHECK(refused(bad) == "model_statistics: half_log_snr must be finite and increase from node to node");
+        CHECK(refused(bad) == "model_statistics: half_log_snr must increase from node to node");
+    }
+    for (const double node : {351.0, 1e300, infinity, not_a_number}) {
+        bad = good;
+        bad.half_log_snr[2] = node;
+        CHECK(refused(bad) == "model_statistics: half_log_snr must lie in [-350, 350]");
     }
     for (const double value : {infinity, not_a_number}) {
         bad = good;
@@ -494,6 +503,15 @@ TEST_CASE("dpm_solver_v3 refuses what it cannot do", "[solver][dpm_solver_v3][er
     };
     for (const std::size_t order : {std::size_t{0}, std::size_t{4}, static_cast<std::size_t>(-1)}) {
         CHECK(refused({.order = order}) == "dpm_solver_v3: order must lie in [1, 3]");
+    }
+    // alpha / sigma is 0 or infinite to rounding
+    const model_statistics statistics = constant_statistics(0.5, 0.0, 0.0);
+    const levels_t ends = {{3.0, 1e-200, 1e200}, {1.0, 1.0, 1.0}, {0.0, 1.0, 1e-310}};
+    for (std::size_t first = 0; first < 2; ++first) {
+        const levels_t two(ends.begin() + static_cast<std::ptrdiff_t>(first),
+                           ends.begin() + static_cast<std::ptrdiff_t>(first + 2));
+        CHECK(refusal([&] { static_cast<void>(dpm_solver_v3{.statistics = statistics}.plan(edm, two)); }) ==
+              "dpm_solver_v3: half_log_snr must be finite where alpha and sigma are not zero");
     }
     for (const double above : {-1.0, -infinity, not_a_number}) {
         CHECK(refused({.corrected_above = above}) == "dpm_solver_v3: corrected_above must not be negative");

@@ -317,6 +317,14 @@ TEST_CASE("statistics refuse nodes, options, data and outputs that cannot be use
                       "statistics_estimator: half_log_snr must increase from node to node");
     const std::vector<level> broken = {nodes[0], {1.0, 1.0, not_a_number}};
     CHECK_THROWS_WITH(statistics_estimator(broken), "statistics_estimator: a node is NaN");
+    for (const double sigma : {1e160, 1e-160}) {
+        std::vector<level> far = {{2.0, 1.0, 1.0}, {1.0, 1.0, sigma}};
+        if (sigma > 1.0) { std::swap(far[0], far[1]); }
+        CHECK_THROWS_WITH(exact_statistics(data, far),
+                          "exact_statistics: half_log_snr must lie in [-350, 350]");
+        CHECK_THROWS_WITH(statistics_estimator(far),
+                          "statistics_estimator: half_log_snr must lie in [-350, 350]");
+    }
     CHECK_THROWS_WITH(statistics_estimator(nodes, {.probes = 0}),
                       "statistics_estimator: probes must be positive");
     for (const double bad : {-1.0, infinity, not_a_number}) {
@@ -339,6 +347,12 @@ TEST_CASE("statistics refuse nodes, options, data and outputs that cannot be use
     const auto fails = [&](const Eigen::MatrixXd& x, const network_level& at) {
         return Eigen::MatrixXd(at.sigma < 1.0 ? x / 0.0 : x);
     };
-    CHECK_THROWS_WITH(estimate_statistics(denoiser(fails, prediction::x0, edm), nodes, x0),
+    CHECK(estimator.samples() == 4);
+    CHECK_NOTHROW(estimator.statistics());  // what was refused at the door left no trace
+    CHECK_THROWS_WITH(estimator.add(denoiser(fails, prediction::x0, edm), x0),
                       "statistics_estimator: the network's output is not finite at node 2");
+    // half a batch is in the sums
+    const char* spoiled = "statistics_estimator: a batch failed on the way; begin with another";
+    CHECK_THROWS_WITH(estimator.statistics(), spoiled);
+    CHECK_THROWS_WITH(estimator.add(model, x0), spoiled);
 }
