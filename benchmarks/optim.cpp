@@ -71,7 +71,7 @@ void touch(float* __restrict p, float* __restrict g, float* __restrict m, float*
         p[i] = p[i] + g[i];
         m[i] = m[i] + g[i];
         v[i] = v[i] + g[i];
-        if constexpr (Kind == loop::writes_four) { g[i] = g[i] * 0.5F; }
+        if constexpr (Kind == loop::writes_four) { g[i] = -g[i]; }
     }
 }
 
