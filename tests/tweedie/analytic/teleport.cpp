@@ -318,7 +318,7 @@ TEST_CASE("a jump and a plan are run as one: hooks, noise, Eigen, views, float",
 
     Eigen::MatrixXf single = x.cast<float>();
     REQUIRE(sample(together, model, single));
-    CHECK((single.cast<double>() - out).cwiseAbs().maxCoeff() < tol<float>::reference);
+    CHECK((single.cast<double>() - out).cwiseAbs().maxCoeff() < static_cast<double>(tol<float>::reference));
 
     // an engine that owns the loop
     Eigen::MatrixXd driven = x;
