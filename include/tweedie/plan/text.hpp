@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -212,6 +213,11 @@ public:
         return parse<std::size_t>(w.substr(1));
     }
     std::size_t count() { return parse<std::size_t>(word()); }
+    std::uint32_t draw() {
+        const std::size_t which = index('z');
+        if (which > std::numeric_limits<std::uint32_t>::max()) { fail("a draw's number is below 2^32"); }
+        return static_cast<std::uint32_t>(which);
+    }
 
     level read_level() {
         level l;
@@ -292,6 +298,11 @@ private:
     const auto read_row = [&] {
         if (in.index('r') != pass->rows.size()) { in.fail("registers must be written in order"); }
         plan_row row{std::string(in.until(" =")), std::vector<double>(outputs + pass->draws.size(), 0.0)};
+        std::vector<char> given(row.weights.size() + 1, 0);  // the last for the constant
+        const auto give = [&](std::size_t column) {
+            if (given[column] != 0) { in.fail("a register, output, draw or constant given twice"); }
+            given[column] = 1;
+        };
         double sign = 1.0;
         while (!in.at_end()) {
             if (in.peek() == "+" || in.peek() == "-") { sign = in.word() == "-" ? -1.0 : 1.0; }
@@ -303,6 +314,7 @@ private:
                 values = &fields[f];
             }
             if (in.goes_on("one")) {
+                give(row.weights.size());
                 row.constant = values != nullptr ? weight * *values : weight;
                 continue;
             }
@@ -322,6 +334,7 @@ private:
             if (column >= row.weights.size()) {
                 in.fail("a register, output or draw that does not exist there");
             }
+            give(column);
             row.weights[column] = weight;
             if (values != nullptr) { row.fields.push_back({column, *values}); }
         }
@@ -372,7 +385,7 @@ private:
             p.calls.back().editable = false;
         } else if (key == "draws") {
             in.word();
-            while (!in.at_end()) { pass->draws.push_back(static_cast<std::uint32_t>(in.index('z'))); }
+            while (!in.at_end()) { pass->draws.push_back(in.draw()); }
         } else if (key == "input_scale" && !p.calls.empty()) {
             in.word();
             p.calls.back().input_scale = in.real();
