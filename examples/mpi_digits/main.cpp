@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The picture of examples/digits, made by as many MPI ranks as there are: block by block, each block on some
-// rank, the same bytes whoever made it. Killed, it goes on from its checkpoint; when one rank fails, all end.
+// rank, the same bytes whoever made it; its moments are made there too, and merged in order. Killed, it goes
+// on from its checkpoint; when one rank fails, all end.
 //
 //     mpirun -np 4 tweedie.example.mpi_digits --per-class 8 --out out/mpi_digits.png
 
@@ -43,7 +44,8 @@ struct options {
     digits::options asked;
     std::size_t block = 4;             // pictures made at once, on one rank
     std::filesystem::path checkpoint;  // where finished blocks are kept
-    int fail = -1;                     // for the tests: the rank that throws,
+    int fail = -1;                     // for the tests: the rank that throws in its work,
+    int fail_alone = -1;               // the rank that throws where the others do not hear of it,
     int kill = -1;                     // the block after which rank 0 is killed
 };
 
@@ -52,7 +54,8 @@ constexpr const char* help =
     "\n"
     "  --block N            pictures in a block; default 4; the picture does not depend on it\n"
     "  --checkpoint FILE    keeps finished blocks there, and begins with those it finds\n"
-    "  --fail-on-rank N     that rank throws, to see all of them end\n"
+    "  --fail-on-rank N     that rank throws in its work, to see all of them end\n"
+    "  --fail-alone N       that rank throws outside of it, to see the same\n"
     "  --kill-after N       rank 0 is killed when it has block N, to see the next run go on\n\n";
 
 options read_options(std::span<const char* const> arguments) {
@@ -60,8 +63,8 @@ options read_options(std::span<const char* const> arguments) {
     std::vector<const char*> others;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string_view name = arguments[i];
-        const bool ours =
-            name == "--block" || name == "--checkpoint" || name == "--fail-on-rank" || name == "--kill-after";
+        const bool ours = name == "--block" || name == "--checkpoint" || name == "--fail-on-rank" ||
+                          name == "--fail-alone" || name == "--kill-after";
         if (!ours) {
             others.push_back(arguments[i]);
             continue;
@@ -79,6 +82,7 @@ options read_options(std::span<const char* const> arguments) {
         }
         if (name == "--block") { read.block = static_cast<std::size_t>(number); }
         if (name == "--fail-on-rank") { read.fail = static_cast<int>(number); }
+        if (name == "--fail-alone") { read.fail_alone = static_cast<int>(number); }
         if (name == "--kill-after") { read.kill = static_cast<int>(number); }
     }
     read.asked = digits::read_options(others);
@@ -115,16 +119,22 @@ void run(const mpi::communicator& ranks, const options& given) {
     std::array<pictures, classes> rows;
     rows.fill(pictures(pixels, asked.per_class));
     tweedie::analytic::moments seen(pixels);
+    if (ranks.rank() == given.fail_alone) { throw std::runtime_error("asked to fail alone"); }
     mpi::for_each_block<double>(
         ranks, blocks,
         {.file = given.checkpoint,
          .job = "mpi_digits, " + std::to_string(asked.per_class) + " per class, seed " +
-                std::to_string(asked.seed) + ", blocks of " + std::to_string(given.block) + ", " +
-                plan.solver + ", " + std::to_string(asked.steps) + " steps"},
+                std::to_string(asked.seed) + ", " + plan.solver + ", " + std::to_string(asked.steps) +
+                " steps"},
         [&](std::size_t b) {
             if (ranks.rank() == given.fail) { throw std::runtime_error("asked to fail"); }
             const pictures made = make(*laws, plan, asked, blocks.first(b), blocks.count(b));
-            return std::vector<double>(made.data(), made.data() + made.size());
+            std::vector<double> values(made.data(), made.data() + made.size());
+            tweedie::analytic::moments here(pixels);
+            here.add(made);
+            const std::vector<double> numbers = here.numbers();
+            values.insert(values.end(), numbers.begin(), numbers.end());
+            return values;
         },
         [&](std::size_t b, std::span<const double> values) {
             const pictures made =
@@ -134,7 +144,8 @@ void run(const mpi::communicator& ranks, const options& given) {
                 rows[at / each].col(static_cast<Eigen::Index>(at % each)) =
                     made.col(static_cast<Eigen::Index>(i));
             }
-            seen.add(made);
+            seen.merge(tweedie::analytic::moments::from_numbers(
+                values.subspan(static_cast<std::size_t>(made.size()))));
             if (static_cast<int>(b) == given.kill) { std::raise(SIGKILL); }
         });
     ranks.together([&] {
@@ -166,8 +177,11 @@ int main(int count, char** arguments) {
     } catch (const digits::user_error& error) {
         if (ranks.root()) { std::fprintf(stderr, "mpi_digits: %s\n", error.what()); }
         return 2;
-    } catch (const std::exception& error) {
+    } catch (const tweedie::distributed::rank_error& error) {  // on all ranks
         std::fprintf(stderr, "mpi_digits, rank %d: %s\n", ranks.rank(), error.what());
         return 1;
+    } catch (const std::exception& error) {  // on this one, perhaps while the others wait for it
+        std::fprintf(stderr, "mpi_digits, rank %d alone: %s\n", ranks.rank(), error.what());
+        MPI_Abort(ranks.native(), 1);
     }
 }

@@ -50,6 +50,20 @@ if(failed EQUAL 0 OR EXISTS "${WORK}/never.png")
     message(FATAL_ERROR "a job with a rank that fails must fail")
 endif()
 
+execute_process(
+    COMMAND ${RUN} 4 "${MPI_DIGITS}" ${what} --out "${WORK}/never.png" --fail-alone 2
+    RESULT_VARIABLE failed
+    OUTPUT_QUIET
+    ERROR_VARIABLE said
+    TIMEOUT 60
+)
+if(NOT said MATCHES "mpi_digits, rank 2 alone: asked to fail alone")
+    message(FATAL_ERROR "rank 2 did not end all (${failed}):\n${said}")
+endif()
+if(failed EQUAL 0 OR failed MATCHES "timeout" OR EXISTS "${WORK}/never.png")
+    message(FATAL_ERROR "a job with a rank that fails alone must fail")
+endif()
+
 foreach(ranks IN ITEMS 1 2)
     set(checkpoint "${WORK}/${ranks}.blocks")
     execute_process(
@@ -69,4 +83,8 @@ foreach(ranks IN ITEMS 1 2)
         OUTPUT_VARIABLE said
     )
     require_same("${WORK}/killed${ranks}.png" "${WORK}/alone.png")
+    string(REGEX MATCH "mean ink [^\n]*" line "${said}")
+    if(NOT line STREQUAL statistics)
+        message(FATAL_ERROR "the statistics depend on the kill: ${line}, not ${statistics}")
+    endif()
 endforeach()

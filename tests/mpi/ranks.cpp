@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-// Run by mpirun on 1, 2, 3 and 4 ranks: every promise of tweedie/distributed, checked on each rank against what
-// one process computes alone. Prints what fails and returns 1.
+// Run by mpirun on 1, 2, 3 and 4 ranks: every promise of tweedie/distributed, checked on each rank against
+// what one process computes alone. Prints what fails and returns 1.
 
+#include <tweedie/analytic/moments.hpp>
 #include <tweedie/distributed/mpi.hpp>
 #include <tweedie/distributed/optimizer.hpp>
 #include <tweedie/optim/clip.hpp>
 #include <tweedie/random/noise.hpp>
+#include <tweedie/tensor/eigen.hpp>
+#include <tweedie/tensor/host.hpp>
 
 #include <algorithm>
 #include <array>
@@ -135,9 +138,35 @@ void a_job_goes_on(const communicator& ranks) {
           "a job that was stopped is taken whole");
     check(std::all_of(made.begin(), made.end(), [](std::size_t b) { return b > 4; }),
           "blocks on disk are not made again");
+    check_throws<distributed::rank_error>(
+        [&] {
+            distributed::for_each_block<double>(
+                ranks, {.samples = 9, .per_block = 2}, file, [](std::size_t b) { return block(b); },
+                [](std::size_t, std::span<const double>) {});
+        },
+        "is not of this job", "the checkpoint of samples cut otherwise is refused");
     ranks.together([&] {
         if (ranks.root()) { std::filesystem::remove(file.file); }
     });
+}
+
+void moments_of_blocks(const communicator& ranks) {
+    const distributed::sample_blocks blocks{.samples = 101, .per_block = 10};
+    constexpr Eigen::Index d = 5;
+    const auto of_block = [&](std::size_t b) {
+        analytic::moments here(d);
+        for (std::size_t i = 0; i < blocks.count(b); ++i) { here.add(normals(blocks.first(b) + i, d)); }
+        return here;
+    };
+    analytic::moments all(d);
+    distributed::for_each_block<double>(
+        ranks, blocks, [&](std::size_t b) { return of_block(b).numbers(); },
+        [&](std::size_t, std::span<const double> n) { all.merge(analytic::moments::from_numbers(n)); });
+    analytic::moments alone(d);
+    for (std::size_t b = 0; b < blocks.size(); ++b) { alone.merge(of_block(b)); }
+    if (!ranks.root()) { return; }
+    check(all.count() == 101 && all.mean() == alone.mean() && all.covariance() == alone.covariance(),
+          "moments merged in the order of blocks are those of one process");
 }
 
 void long_messages_arrive(const communicator& ranks) {
@@ -172,8 +201,8 @@ std::vector<double> sum_of(std::size_t first, std::size_t count, std::size_t siz
 
 template <class Optimizer>
 void a_sharded_step_is_the_step(const communicator& ranks, const Optimizer& optimizer,
-                                std::size_t micro_batches, const char* sentence) {
-    const std::vector<std::size_t> sizes = {40'000, 1, 17'000, 64};
+                                std::size_t micro_batches, const char* sentence,
+                                const std::vector<std::size_t>& sizes = {40'000, 1, 17'000, 64}) {
     const std::size_t total = std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
     const auto cut = [&](auto& flat) {
         std::vector<std::span<std::remove_reference_t<decltype(flat[0])>>> out;
@@ -254,6 +283,23 @@ void wrong_use(const communicator& ranks) {
         },
         "gradients must have the parameters' sizes", "a gradient of another size is refused");
     const std::vector<distributed::gradient_list<double>> right = {{std::span<const double>(theta)}};
+    for (const double norm : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
+        check_throws<distributed::rank_error>(
+            [&] {
+                static_cast<void>(distributed::sharded_step<double>(
+                    ranks, optim::adam{.clip = {.norm = norm}}, parameters, right, shard));
+            },
+            "clip.norm", "a norm to clip by that is none is refused");
+    }
+    check_throws<std::invalid_argument>(
+        [&] {
+            optim::state<double> other{
+                .method = "adam", .slots = 2, .tensors = {{.size = 10}}, .values = {1.0}};
+            if (ranks.rank() + 1 < ranks.size()) { other = {}; }
+            static_cast<void>(
+                distributed::gathered_state<double>(ranks, std::vector<std::size_t>{10}, other));
+        },
+        "the state is not of these parameters", "a state that lacks its values is refused");
     check_throws<distributed::rank_error>(
         [&] {
             static_cast<void>(distributed::sharded_step<double>(ranks, optim::adam{.learning_rate = -1},
@@ -284,6 +330,7 @@ int main(int count, char** arguments) {
     blocks_come_in_order(ranks);
     an_error_reaches_all(ranks);
     a_job_goes_on(ranks);
+    moments_of_blocks(ranks);
     long_messages_arrive(ranks);
     a_sharded_step_is_the_step(ranks, optim::adam{.learning_rate = 0.1}, 1,
                                "one micro-batch: Adam's own step");
@@ -293,6 +340,8 @@ int main(int count, char** arguments) {
                                7, "DualAdam, seven micro-batches, clipped both ways");
     a_sharded_step_is_the_step(ranks, optim::sgd{.learning_rate = 0.1, .momentum = 0.9}, 5,
                                "SGD, five micro-batches");
+    a_sharded_step_is_the_step(ranks, optim::adam{}, 3, "one small tensor: some ranks have no part of it",
+                               {9});
     gradients_that_are_not_finite(ranks);
     wrong_use(ranks);
     ranks.together([] {});

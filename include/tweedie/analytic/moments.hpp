@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace tweedie::analytic {
 
@@ -114,7 +116,7 @@ namespace tweedie::analytic {
 /// whatever the batches hold.
 ///
 /// - bits    the same however the samples are cut into batches, in whatever tensors of one scalar they come,
-///           for any number of threads. `merge` adds one block more.
+///           for any number of threads. `merge` ends a block: parts cut elsewhere round otherwise.
 /// - cost    d^2 multiplications per sample, by matrix products; holds d (d + 513) doubles.
 /// - errors  `std::invalid_argument`: samples of another size, values that are not finite (the batch is not
 ///           added then), no samples where a result is asked for.
@@ -159,6 +161,52 @@ public:
         settled_ += settled.settled_;
     }
 
+    /// All that is known as plain numbers, to send or to keep: dimension, count, a shift, the mean from there
+    /// and the sums of products on and below the diagonal; 2 + d (d + 5) / 2 in all. Of blocks of samples
+    /// that many ranks make, merged in the order of blocks, they are the same whoever made which:
+    ///
+    ///     for_each_block<double>(ranks, blocks,
+    ///         [&](std::size_t b) { moments m(d); m.add(samples_of(b)); return m.numbers(); },
+    ///         [&](std::size_t, std::span<const double> n) { all.merge(moments::from_numbers(n)); });
+    ///
+    /// - choose  over sending the samples where a block has more than d / 2 of them.
+    [[nodiscard]] std::vector<double> numbers() const {
+        const moments whole = settled();
+        std::vector<double> out = {static_cast<double>(dimension()), static_cast<double>(count())};
+        out.insert(out.end(), whole.shift_.begin(), whole.shift_.end());
+        out.insert(out.end(), whole.mean_.begin(), whole.mean_.end());
+        for (Eigen::Index j = 0; j < dimension(); ++j) {
+            const auto below = whole.scatter_.col(j).tail(dimension() - j);
+            out.insert(out.end(), below.begin(), below.end());
+        }
+        return out;
+    }
+
+    /// The moments that `numbers` gave; merged into others they give the bits of the original.
+    /// - errors  `std::invalid_argument`: numbers of something else.
+    [[nodiscard]] static moments from_numbers(std::span<const double> numbers) {
+        const double d = numbers.empty() ? 0.0 : numbers[0];
+        const double count = numbers.size() < 2 ? -1.0 : numbers[1];
+        if (!(d >= 1.0 && std::floor(d) == d &&
+              2.0 + d * (d + 5.0) / 2.0 == static_cast<double>(numbers.size()) && count >= 0.0 &&
+              std::floor(count) == count && count < 0x1p53)) {
+            throw std::invalid_argument("moments: from_numbers needs what numbers() gave");
+        }
+        moments out(static_cast<Eigen::Index>(d));
+        out.settled_ = static_cast<Eigen::Index>(count);
+        const double* next = numbers.data() + 2;
+        const auto take = [&](auto&& column) {
+            column = Eigen::Map<const Eigen::VectorXd>(next, column.size());
+            next += column.size();
+        };
+        take(out.shift_);
+        take(out.mean_);
+        for (Eigen::Index j = 0; j < out.dimension(); ++j) {
+            take(out.scatter_.col(j).tail(out.dimension() - j));
+        }
+        return out;
+    }
+
     [[nodiscard]] Eigen::Index dimension() const { return mean_.size(); }
     /// Samples so far.
     [[nodiscard]] Eigen::Index count() const { return settled_ + waiting_.used; }
@@ -167,8 +215,9 @@ public:
         require_samples();
         if (waiting_.used == 0) { return shift_ + mean_; }
         const Eigen::VectorXd shift = next_shift();
-        const Eigen::VectorXd next =
-            (waiting_.columns.leftCols(waiting_.used).colwise() - shift).rowwise().mean();
+        // evaluated first, as `settle` does: the sum of an expression is taken in another order
+        const Eigen::MatrixXd shifted = waiting_.columns.leftCols(waiting_.used).colwise() - shift;
+        const Eigen::VectorXd next = shifted.rowwise().mean();
         const double share = static_cast<double>(waiting_.used) / static_cast<double>(count());
         return shift + (mean_ + share * (next - mean_));
     }

@@ -53,7 +53,9 @@ public:
 /// The ranks that share the work, with messages of their own.
 ///
 /// Every member function is called by all ranks, in the same order. What one rank throws reaches all of them
-/// by `together`, so that none waits for an answer that never comes.
+/// by `together`, so that none waits for an answer that never comes. Of what one throws elsewhere, and is no
+/// `rank_error`, the others do not hear: let it end the process, or call `MPI_Abort`. To return from `main`
+/// would be to wait for ranks that wait for this one.
 /// - ranks   an MPI communicator; copied (MPI_Comm_dup), so that nothing here mixes with the user's messages.
 /// - errors  `std::invalid_argument`: MPI does not run. `std::runtime_error`: an MPI call failed.
 class communicator {
@@ -212,7 +214,7 @@ private:
 /// Where the blocks of a job are kept while it runs; nowhere without a file.
 struct block_checkpoint {
     std::filesystem::path file = {};  ///< on rank 0's disk
-    std::string job = {};             ///< see `block_file`
+    std::string job = {};             ///< see `block_file`; how the samples are cut is added to it
 };
 
 /// Makes the blocks of a job on all ranks, and hands them over on rank 0, one after the other in the order of
@@ -240,7 +242,8 @@ void for_each_block(const communicator& ranks, const sample_blocks& blocks,
     std::vector<std::size_t> begin(1);
     ranks.together([&] {
         if (!ranks.root() || checkpoint.file.empty()) { return; }
-        done.emplace(checkpoint.file, checkpoint.job);
+        done.emplace(checkpoint.file, checkpoint.job + "\n" + std::to_string(blocks.samples) +
+                                          " samples, blocks of " + std::to_string(blocks.per_block));
         begin[0] = std::min(done->size(), blocks.size());
         for (std::size_t b = 0; b < begin[0]; ++b) { take(b, std::span<const T>(done->read(b))); }
     });

@@ -162,6 +162,7 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
             count += static_cast<std::size_t>(other.back());
         }
         if (count == 0) { throw std::invalid_argument("sharded_step: need at least one micro-batch"); }
+        tweedie::detail::require_clipping("sharded_step", optimizer.clip);
         for (const gradient_list<T>& g : gradients) {
             bool fits = g.size() == sizes.size();
             for (std::size_t i = 0; fits && i < sizes.size(); ++i) { fits = g[i].size() == sizes[i]; }
@@ -294,14 +295,20 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
 
 /// The optimizer's whole state on every rank, of their parts: to save it, or to go on with another number of
 /// ranks.
-/// - sizes  of the parameter tensors.
+/// - sizes   of the parameter tensors.
+/// - errors  `std::invalid_argument` on all ranks: a state that is not of these parameters.
 template <std::floating_point T>
 [[nodiscard]] optim::state<T> gathered_state(const communicator& ranks, std::span<const std::size_t> sizes,
                                              const optim::state<T>& shard) {
+    // Of the first rank that has a part: where there are more ranks than pieces some have none.
+    const std::array<std::uint64_t, 1> tensors_here = {shard.tensors.size()};
+    const std::vector<std::uint64_t> tensors_of = ranks.concatenated<std::uint64_t>(tensors_here);
+    int from = 0;
+    while (from + 1 < ranks.size() && tensors_of[static_cast<std::size_t>(from)] == 0) { ++from; }
     std::vector<char> method(shard.method.begin(), shard.method.end());
-    ranks.broadcast(method);
+    ranks.broadcast(method, from);
     std::vector<std::uint64_t> slots = {shard.slots};
-    ranks.broadcast(slots);
+    ranks.broadcast(slots, from);
     const std::vector<optim::tensor_record> records = ranks.concatenated<optim::tensor_record>(shard.tensors);
     optim::state<T> whole;
     whole.method.assign(method.begin(), method.end());
@@ -323,7 +330,8 @@ template <std::floating_point T>
         ranks.broadcast(values, r);
         std::size_t at = 0;
         for (const detail::piece& p : detail::joined(detail::pieces_of_rank(all, r, ranks.size()))) {
-            if (next == records.size() || records[next].size != p.last - p.first) {
+            if (next == records.size() || records[next].size != p.last - p.first ||
+                values.size() - at < slots[0] * (p.last - p.first)) {
                 throw std::invalid_argument("gathered_state: the state is not of these parameters");
             }
             whole.tensors[p.tensor].step = records[next].step;
@@ -341,6 +349,8 @@ template <std::floating_point T>
 }
 
 /// A rank's part of a whole state: what `gathered_state` undoes.
+/// - errors  `std::invalid_argument`: a state that does not hold what it says, or of a method that looks at
+///           whole tensors.
 template <std::floating_point T>
 [[nodiscard]] optim::state<T> shard_of(const communicator& ranks, const optim::state<T>& whole) {
     optim::state<T> shard;

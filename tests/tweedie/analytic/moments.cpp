@@ -162,6 +162,44 @@ TEST_CASE("merged moments are those of all samples", "[analytic][moments][identi
     CHECK(relative_error(twice.covariance(), whole.covariance()) < tol<double>::identity);
 }
 
+TEST_CASE("moments sent as numbers are the same to the bit", "[analytic][moments][identity]") {
+    const Eigen::MatrixXd data = normals(7, 1500, 14);
+    for (const Eigen::Index n : {0, 1, 511, 600}) {
+        CAPTURE(n);
+        const moments sent = n == 0 ? moments(7) : of(data.leftCols(n));
+        const std::vector<double> numbers = sent.numbers();
+        CHECK(numbers.size() == 2 + 7 * 12 / 2);
+        const moments received = moments::from_numbers(numbers);
+        CHECK(received.count() == n);
+        CHECK(received.numbers() == numbers);
+        if (n > 0) { CHECK(equal(received, sent)); }
+        moments with_sent = of(data.rightCols(900));
+        moments with_received = with_sent;
+        with_sent.merge(sent);
+        with_received.merge(received);
+        CHECK(equal(with_sent, with_received));
+        moments more = received;
+        more.add(Eigen::MatrixXd(data.rightCols(900)));
+        CHECK(more.count() == n + 900);
+        CHECK(relative_error(more.covariance(), with_sent.covariance()) < tol<double>::identity);
+    }
+    std::vector<double> numbers = of(data).numbers();
+    const auto refused = [](const std::vector<double>& wrong) {
+        CHECK_THROWS_WITH(moments::from_numbers(wrong), "moments: from_numbers needs what numbers() gave");
+    };
+    refused({});
+    refused({1.0});
+    refused({1e300, 5.0});
+    refused({numbers.begin(), numbers.end() - 1});
+    for (const double wrong : {-1.0, 0.5, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
+        for (const std::size_t place : {0U, 1U}) {
+            std::vector<double> changed = numbers;
+            changed[place] = wrong;
+            refused(changed);
+        }
+    }
+}
+
 TEST_CASE("a Gaussian of moments is the Gaussian of the samples", "[analytic][moments][fit]") {
     const Eigen::MatrixXd data = covariance_with(Eigen::Vector4d(4.0, 2.0, 1.0, 0.1), 7) * normals(4, 900, 8);
     for (const analytic::gaussian_fit_options& options :
