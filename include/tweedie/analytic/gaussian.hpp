@@ -368,6 +368,7 @@ private:
             detail::add_scatter(covariance, columns(first, std::min(block, n - first)));
         }
         covariance /= divide;
+        detail::require_finite(covariance, "gaussian::fit: the covariance must be finite");
         covariance.triangularView<Eigen::StrictlyUpper>() = covariance.transpose();
         decompose(covariance);
     }
@@ -375,6 +376,7 @@ private:
     /// The decomposition of `centred centred^T / divide` from the small matrix `centred^T centred`.
     void decompose_few(const Eigen::MatrixXd& centred, double divide, Eigen::Index most) {
         const Eigen::MatrixXd gram = detail::product(centred.transpose(), centred) / divide;
+        detail::require_finite(gram, "gaussian::fit: the covariance must be finite");
         const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram);
         if (solver.info() != Eigen::Success) {
             throw std::invalid_argument("gaussian: the covariance has no eigendecomposition");

@@ -63,7 +63,9 @@ public:
         }
         products_.resize(groups_);
         normal_.resize(groups_ * most * (most + 1));
-        coefficients_.resize(groups_ * (2 * options.window + 2));
+        coefficients_.reserve(groups_ * (options.window > 0 ? 2U : 1U) * (2 * options.window + 2));
+        outputs_.reserve(2);
+        inputs_.reserve(2 * options.window + 2);
     }
 
     /// Forgets what it has seen: the next step is a plain one.

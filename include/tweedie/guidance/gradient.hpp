@@ -81,16 +81,16 @@ private:
 /// Gradient guidance: a denoiser drawn towards a condition by a gradient that is given. Classifier guidance,
 /// energy guidance, guidance by any reward:
 ///
-///     score' = score + weight grad_x log p(y | x),    x0_hat' = x0_hat + weight sigma^2 / alpha grad_x log
-///     p(y | x)
+///     score'  = score  + weight grad_x log p(y | x)
+///     x0_hat' = x0_hat + weight sigma^2 / alpha grad_x log p(y | x)
 ///
 /// Source: Dhariwal and Nichol 2021, arXiv:2105.05233, section 4 (a classifier's gradient); Song et al. 2020,
 /// arXiv:2011.13456, equation 14. With the exact gradient and weight 1 the samples are those of the
 /// condition; with any weight it is classifier-free guidance, since grad log p(y | x) is the difference of
 /// the two scores.
 ///
-///     sample(plan, with_gradient(model, [&](const T& x, const level& at, const T& x0_hat, T& out) { ... },
-///     2.0), x);
+///     const auto gradient = [&](const T& x, const level& at, const T& x0_hat, T& out) { ... };
+///     sample(plan, with_gradient(model, gradient, 2.0), x);
 ///
 /// - `model`     a denoiser; kept by value.
 /// - `gradient`  see `state_gradient`; `through` makes one of a gradient with respect to clean data.
@@ -114,8 +114,8 @@ template <is_denoiser Model, class Gradient>
     return with_gradient(std::move(model), std::move(gradient), constant_weight{weight});
 }
 
-/// The product of the denoiser's Jacobian with a vector: `product(x, level, v, out)`, out = J^T v, J = d
-/// x0_hat / d x.
+/// The product of the transposed Jacobian of the denoiser with a vector: `product(x, level, v, out)`,
+/// out = J^T v, J = d x0_hat / d x.
 template <class Product, class T>
 concept jacobian_product =
     tensor<T> && requires(Product& product, const T& x, const level& at, T& out) { product(x, at, x, out); };

@@ -6,6 +6,7 @@
 #include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>
@@ -26,7 +27,8 @@ namespace tweedie::guidance {
 ///
 /// Source: Guo, Yuan et al. 2024, arXiv:2404.14743, gradient guidance with look-ahead loss (Algorithm 1 is
 /// the loop). Deviation: the variance of <g, x0> given x is sigma^2 / alpha <g, J^T g>, exact for Gaussian
-/// data; theirs takes the data's covariance to be the identity. For a linear objective theta the loop ends at
+/// data and taken for 0 where a network's comes out negative; theirs takes the data's covariance to be the
+/// identity. For a linear objective theta the loop ends at
 /// `mean + delta / noise^2 covariance theta`.
 ///
 /// - `direction`  g, a tensor like x.
@@ -64,7 +66,8 @@ public:
         dot_groups(direction_, x0_hat, std::span<double>(seen_));
         dot_groups(direction_, out, std::span<double>(spread_));
         for (std::size_t s = 0; s < target_.size(); ++s) {
-            seen_[s] = (target_[s] - seen_[s]) / (variance_ + at.sigma * at.sigma / at.alpha * spread_[s]);
+            const double spread = at.sigma * at.sigma / at.alpha * std::max(0.0, spread_[s]);
+            seen_[s] = (target_[s] - seen_[s]) / (variance_ + spread);
         }
         T* const written[] = {&out};
         const T* const read[] = {&out};

@@ -59,8 +59,8 @@ struct loss_guided_options {
 /// - `source`      noise; its `user` draws, `samples` new ones at each call.
 /// - `spread`      a function of the level.
 /// - cost    `samples` evaluations of the likelihood, one product; three tensors.
-/// - errors  `std::invalid_argument`: no samples. A likelihood that is NaN makes the gradient NaN, which the
-///           run reports.
+/// - errors  `std::invalid_argument`: no samples. A likelihood that is NaN, or 0 for all samples, makes a
+///           gradient that is not finite, which the run reports.
 /// - choose  over `through` where the likelihood is narrow: that one takes x0_hat for the data.
 template <class Likelihood, class Product, class Noise = noise, class Spread = unit_spread>
 class loss_guided {
@@ -101,7 +101,9 @@ public:
                 const double before = largest_[s];
                 largest_[s] = std::isnan(values_[s]) ? values_[s] : std::max(before, values_[s]);
                 const double keep = total_[s] == 0.0 ? 0.0 : std::exp(before - largest_[s]);
-                const double add = std::exp(values_[s] - largest_[s]);
+                const double add = values_[s] == -std::numeric_limits<double>::infinity()
+                                       ? 0.0  // impossible data say nothing
+                                       : std::exp(values_[s] - largest_[s]);
                 total_[s] = keep * total_[s] + add;
                 weights_[2 * s] = add;
                 weights_[2 * s + 1] = keep;
@@ -159,7 +161,7 @@ struct climb_options {
 ///
 ///     x0_hat <- x0_hat + rate (grad l)(x0_hat),     `steps` times
 ///
-/// Source: Bansal et al. 2023, arXiv:2302.07121, section 3.2: their delta in eps_hat is alpha / sigma times
+/// Source: Bansal et al. 2023, arXiv:2302.07121, section 3.2: their delta in eps_hat is -alpha / sigma times
 /// that of x0_hat. Needs no derivative of the network. A transform of the data prediction:
 ///
 ///     sample(plan, model, x, hooks{.transform = climb(gradient, {.steps = 5, .rate = 0.1})});

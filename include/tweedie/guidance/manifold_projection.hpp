@@ -141,7 +141,7 @@ private:
 
     [[nodiscard]] bool active(const level& at) const { return noise_share(at) > options_.active_above; }
 
-    /// out = x + k tau v, v = (x0_hat / (alpha + sigma)^-1 - x) / tau.
+    /// out = x + k ((alpha + sigma) x0_hat - x): a step of k tau along v.
     template <tensor T>
     static void step(const T& x, const T& x0, const level& at, double k, T& out) {
         T* const written[] = {&out};

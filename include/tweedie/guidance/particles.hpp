@@ -29,9 +29,9 @@ namespace tweedie::guidance {
 /// What particles end with.
 ///
 /// - `run`             how the run ended, network calls.
-/// - `log_normalizer`  the logarithm of the estimate of E[exp(reward)] over the model's samples; its
-///                     exponential is unbiased.
-/// - `log_weights`     of the samples; all 0 after a last resampling.
+/// - `log_normalizer`  the logarithm of the estimate of E[exp(strength r(x0))], or of p(y), over the model's
+///                     samples; its exponential is unbiased.
+/// - `log_weights`     of the samples; all 0 after a last resampling, all -infinity where none is possible.
 /// - `resamplings`     how often particles were drawn anew.
 struct [[nodiscard]] particle_result {
     run_result run;
@@ -41,7 +41,9 @@ struct [[nodiscard]] particle_result {
 };
 
 /// The logarithm of the mean of exp; -infinity where all are.
+/// - errors  `std::invalid_argument`: no values.
 [[nodiscard]] inline double log_mean_exp(std::span<const double> values) {
+    if (values.empty()) { throw std::invalid_argument("log_mean_exp: need at least one value"); }
     const double largest = *std::max_element(values.begin(), values.end());
     if (!std::isfinite(largest)) { return largest; }
     double sum = 0.0;
@@ -49,9 +51,14 @@ struct [[nodiscard]] particle_result {
     return largest + std::log(sum / static_cast<double>(values.size()));
 }
 
-/// How many equal weights would be worth the same: `(sum w)^2 / sum w^2`.
+/// How many equal weights would be worth the same: `(sum w)^2 / sum w^2`; 0 where all are 0.
+/// - errors  `std::invalid_argument`: no weights.
 [[nodiscard]] inline double effective_sample_size(std::span<const double> log_weights) {
+    if (log_weights.empty()) {
+        throw std::invalid_argument("effective_sample_size: need at least one weight");
+    }
     const double largest = *std::max_element(log_weights.begin(), log_weights.end());
+    if (largest == -std::numeric_limits<double>::infinity()) { return 0.0; }
     double sum = 0.0;
     double squares = 0.0;
     for (const double v : log_weights) {
@@ -65,8 +72,16 @@ struct [[nodiscard]] particle_result {
 /// Systematic resampling: which particle each one becomes. Particle i is chosen `n w_i / sum w` times,
 /// rounded up or down.
 /// - `place`  where the comb begins, in [0, 1).
+/// - errors   `std::invalid_argument`: a place that is none, weights of which the largest is 0 or infinite.
 [[nodiscard]] inline std::vector<std::size_t> systematic(std::span<const double> log_weights, double place) {
-    const double largest = *std::max_element(log_weights.begin(), log_weights.end());
+    if (!(place >= 0.0 && place < 1.0)) {
+        throw std::invalid_argument("systematic: place must lie in [0, 1)");
+    }
+    const double largest = log_weights.empty() ? -std::numeric_limits<double>::infinity()
+                                               : *std::max_element(log_weights.begin(), log_weights.end());
+    if (!std::isfinite(largest)) {
+        throw std::invalid_argument("systematic: the largest weight must be positive and finite");
+    }
     double total = 0.0;
     for (const double v : log_weights) { total += std::exp(v - largest); }
     const std::size_t n = log_weights.size();
@@ -142,7 +157,11 @@ public:
         return chosen;
     }
 
-    [[nodiscard]] bool resamples_last() const { return options_.resample_last; }
+    /// Whether the last particles are drawn anew, from those that are possible.
+    [[nodiscard]] bool resamples_last() const {
+        return options_.resample_last &&
+               std::isfinite(*std::max_element(log_weights_.begin(), log_weights_.end()));
+    }
 
     [[nodiscard]] guidance::particle_result result(const run_result& run) const {
         return {run, log_normalizer_ + guidance::log_mean_exp(log_weights_), log_weights_, resamplings_};
@@ -189,9 +208,9 @@ namespace tweedie::guidance {
 /// Feynman-Kac steering: particles that do well on the way are copied, those that do badly are dropped, so
 /// that the samples are those of the model reweighted by `exp(strength r(x0))`. Any reward, no gradient.
 ///
-///     G_k = potential of r(x0_hat) so far,   log w += log G_k - log G_{k-1}
+///     log w += log G_k at each look,   G_k = potential of r(x0_hat), see there
 ///     resample, systematically, where the effective sample size falls below threshold * n
-///     at the end  log w += strength r(x0) - log G so far,   Z = prod of mean weights
+///     at the end  log w += strength r(x0) - sum of log G_k,   Z = prod of mean weights
 ///
 /// Source: Singhal et al. 2025, arXiv:2501.06848. Deviations from the released code, which are faults there:
 /// weights are carried on where nothing is resampled (theirs forget them: a mild reward steers nothing); the
@@ -207,7 +226,7 @@ namespace tweedie::guidance {
 /// - cost      the plan's network calls for all particles, a reward each, two passes per call more than the
 ///             plan. Allocates when it resamples.
 /// - errors    `std::invalid_argument`: one particle, a threshold or strength out of range. A reward that is
-///             NaN ends the run with `run_status::non_finite`.
+///             not finite ends the run with `run_status::non_finite`.
 template <class Model, contiguous_tensor X, class Noise, class Reward>
     requires is_denoiser<std::remove_cvref_t<Model>> && network_for<network_of<Model>, X> &&
              noise_source<Noise, scalar_t<X>> && std::invocable<Reward&, const X&, std::span<double>>
@@ -226,7 +245,7 @@ particle_result steer(const plan& p, Model&& model, X& x, Noise source, Reward&&
     X clean = traits::like(x);
     std::vector<double> r(count);
     std::vector<double> best(count, -std::numeric_limits<double>::infinity());  // or the sum
-    std::vector<double> given(count, 0.0);                                      // log G so far
+    std::vector<double> given(count, 0.0);                                      // sum of log G_k
     bool first = true;
     const auto weigh = [&](const X& x0, bool last) {
         reward(x0, std::span<double>(r));

@@ -428,4 +428,8 @@ TEST_CASE("a Gaussian refuses what it cannot be", "[analytic][gaussian][errors]"
                       "gaussian::fit: least_variance must be finite and not negative");
     data(0, 0) = not_a_number;
     CHECK_THROWS_WITH(gaussian::fit(data), "gaussian::fit: the data must be finite");
+    for (const Eigen::Index samples : {3, 9}) {  // from the small matrix, and from the large one
+        CHECK_THROWS_WITH(gaussian::fit(1e200 * normals(4, samples, 20)),
+                          "gaussian::fit: the covariance must be finite");
+    }
 }

@@ -161,7 +161,7 @@ TEST_CASE(
     CHECK(seen.col(4).norm() == 0.0);                            // of the zero vector
     CHECK(exact.calls() == 2);
 
-    // A mixture: the error falls by four when the step is halved. The Jacobian is the covariance over sigma^2.
+    // A mixture: the error falls by four when the step is halved. The Jacobian is covariance over sigma^2.
     const denoiser model(std::cref(any), prediction::x0, schedule);
     MatrixXd results[3];
     for (int k = 0; k < 3; ++k) {
@@ -205,7 +205,8 @@ TEST_CASE("look_ahead with a Gaussian is the exact posterior's denoiser", "[guid
 
 TEST_CASE("optimisation by look-ahead ends at the regularised optimum and does not leave the data's subspace",
           "[guidance][look_ahead][exact]") {
-    // Data of rank 3 in 8 dimensions, a linear objective theta: the loop's mean is mean + delta / noise^2 covariance theta.
+    // Data of rank 3 in 8 dimensions, a linear objective theta: the loop's mean is
+    // mean + delta / noise^2 covariance theta.
     constexpr Eigen::Index d = 8;
     constexpr Eigen::Index samples = 64;
     MatrixXd basis(d, 3);
@@ -240,7 +241,8 @@ TEST_CASE("optimisation by look-ahead ends at the regularised optimum and does n
         mean = next;
     }
     // A start of mean 0 at sigma = 2000 is off by sqrt(variance) / 2000, a thousandth.
-    // The contraction's fixed point; the map is z -> K (delta + theta z), K = covariance theta / (theta cov theta + noise^2).
+    // The contraction's fixed point; the map is z -> K (delta + theta z),
+    // K = covariance theta / (theta covariance theta + noise^2).
     const VectorXd expected = delta / (deviation * deviation) * covariance * theta;
     const double factor =
         theta.dot(covariance * theta) / (theta.dot(covariance * theta) + deviation * deviation);
@@ -249,7 +251,8 @@ TEST_CASE("optimisation by look-ahead ends at the regularised optimum and does n
 
 TEST_CASE("loss_guided averages likelihoods, not gradients", "[guidance][loss_guided][exact]") {
     // Prior N(0, v) at sigma: x0 given x is N(x0_hat, s2), s2 = v sigma^2 / (v + sigma^2). For the likelihood
-    // N(c; x0, tau2) the exact gradient is -(x0_hat - c) / (s2 + tau2) J, that of x0_hat alone -(x0_hat - c) / tau2 J.
+    // N(c; x0, tau2) the exact gradient is -(x0_hat - c) / (s2 + tau2) J, that of x0_hat alone
+    // -(x0_hat - c) / tau2 J.
     const double v = 1.5;
     const gaussian prior = gaussian::isotropic(VectorXd::Zero(1), v);
     const schedule::edm schedule;
@@ -312,6 +315,28 @@ TEST_CASE("loss_guided stays finite where likelihoods differ by thousands",
     MatrixXd out = x;
     pull(x, tweedie::at(schedule::edm{}, 1.0), x, out);
     CHECK(out.allFinite());
+
+    // Half of the data are impossible, and the others draw to 9: the mean of the others' gradients is left.
+    const auto above = [](const MatrixXd& x0, std::span<double> values, MatrixXd& slope) {
+        for (Eigen::Index s = 0; s < x0.cols(); ++s) {
+            values[static_cast<std::size_t>(s)] =
+                x0(0, s) > 5.0 ? 0.0 : -std::numeric_limits<double>::infinity();
+            slope.col(s).setConstant(x0(0, s) > 5.0 ? 3.0 : -100.0);
+        }
+    };
+    guidance::loss_guided upper(above, identity, noise{.seed = 2}, {.samples = 16});
+    upper(x, tweedie::at(schedule::edm{}, 1.0), x, out);
+    CHECK((out.array() - 3.0).abs().maxCoeff() < 1e-14);
+}
+
+TEST_CASE("look_ahead draws towards the target also where a network's Jacobian is not positive",
+          "[guidance][look_ahead][errors]") {
+    const auto negative = [](const MatrixXd&, const level&, const MatrixXd& u, MatrixXd& out) { out = -u; };
+    guidance::look_ahead pull(MatrixXd(MatrixXd::Ones(2, 1)), {3.0}, negative, 0.1);
+    const MatrixXd x = MatrixXd::Zero(2, 1);
+    MatrixXd out = x;
+    pull(x, tweedie::at(schedule::edm{}, 1.0), x, out);
+    CHECK((out.array() + 3.0 / 0.01).abs().maxCoeff() < 1e-10);
 }
 
 TEST_CASE("climb moves the data prediction uphill, and through takes its slope to the state",

@@ -49,7 +49,8 @@ mixture prior() {
 }
 const mixture any = prior();
 
-/// Of exp(-(x - centre)^2 / (2 width)) under the prior: its mean, and mean and second moment of x reweighted by it.
+/// Of exp(-(x - centre)^2 / (2 width)) under the prior: its mean, and mean and second moment of x reweighted
+/// by it.
 struct exact_values {
     double normaliser = 0.0, mean = 0.0, square = 0.0;
     exact_values() {
@@ -74,8 +75,8 @@ const auto reward = [](const MatrixXd& x, std::span<double> values) {
     }
 };
 
-/// log p~(y | x) by x0_hat, its spread that of data of unit variance; the gradient takes x0_hat to move as for a
-/// Gaussian of the prior's variance.
+/// log p~(y | x) by x0_hat, its spread that of data of unit variance; the gradient takes x0_hat to move as
+/// for a Gaussian of the prior's variance.
 const auto twisting = [](const MatrixXd& x, const level& at, const MatrixXd& x0_hat, std::span<double> values,
                          MatrixXd& gradient) {
     const double variance = 2.0;
@@ -131,7 +132,7 @@ TEST_CASE("steer and twist estimate the normalising constant and the reweighted 
         CHECK(result.run.network_calls == 100);
         CHECK(std::abs(std::exp(result.log_normalizer) / exact.normaliser - 1.0) < 0.02);
         const moments seen(x, result.log_weights);
-        // a standard error of 0.011 for the mean, 0.014 for the square, and the sampler's own bias of 100 steps
+        // a standard error of 0.011 for the mean, 0.014 for the square, and the sampler's bias of 100 steps
         CHECK(std::abs(seen.mean - exact.mean) < 0.05 * share);
         CHECK(std::abs(seen.square - exact.square) < 0.06 * share);
     };
@@ -151,7 +152,7 @@ TEST_CASE("steer and twist estimate the normalising constant and the reweighted 
 }
 
 TEST_CASE("weights are carried on where nothing is resampled", "[guidance][steer][twist][identity]") {
-    // Forgotten weights leave the prior: mean -0.12. Never resampled, all the work is done by the last weights.
+    // Forgotten weights leave the prior: mean -0.12. Never resampled, the last weights do all the work.
     const plan p = ancestral(100);
     for (const bool last : {false, true}) {
         const guidance::particle_options never{.threshold = 0.0, .resample_last = last};
@@ -285,6 +286,25 @@ TEST_CASE("steer and twist refuse wrong use, and report what is not a number",
     CHECK(guidance::twist(p, model, x, noise{}, broken_twist, reward).run.status == run_status::non_finite);
     CHECK_THROWS_WITH(guidance::steer(p, model, x, noise{}, reward, {.every = 0}),
                       "steer: every must be at least 1");
+    const auto impossible = [](const MatrixXd&, std::span<double> values) {
+        std::fill(values.begin(), values.end(), -std::numeric_limits<double>::infinity());
+    };
+    const auto nobody = guidance::twist(p, model, x, noise{}, twisting, impossible);
+    CHECK(nobody.log_weights == std::vector<double>(4, -std::numeric_limits<double>::infinity()));
+    CHECK(nobody.log_normalizer == -std::numeric_limits<double>::infinity());
+    const std::vector<double> none;
+    CHECK_THROWS_WITH(guidance::log_mean_exp(none), "log_mean_exp: need at least one value");
+    CHECK_THROWS_WITH(guidance::effective_sample_size(none),
+                      "effective_sample_size: need at least one weight");
+    CHECK(guidance::effective_sample_size(nobody.log_weights) == 0.0);
+    CHECK_THROWS_WITH(guidance::systematic(nobody.log_weights, 0.5),
+                      "systematic: the largest weight must be positive and finite");
+    CHECK_THROWS_WITH(guidance::systematic(none, 0.5),
+                      "systematic: the largest weight must be positive and finite");
+    for (const double place : {-0.1, 1.0, nan}) {
+        CHECK_THROWS_WITH(guidance::systematic(std::vector<double>(3, 0.0), place),
+                          "systematic: place must lie in [0, 1)");
+    }
     // A reward that nearly forbids: nobody is left below zero.
     const auto hard = [](const MatrixXd& y, std::span<double> values) {
         for (Eigen::Index i = 0; i < y.cols(); ++i) {
