@@ -57,8 +57,9 @@ namespace tweedie::solver {
 ///           (inversion); with `peer_formula` finite levels that are no nodes.
 /// - choose  at 5 to 15 calls where samples of the network's data can be had: statistics are estimated once
 ///           per network, and what they gain depends above all on the number of those samples (the paper's
-///           FID at 5 calls is 18.8 from 512 and 12.8 from 4096). `pseudo` at 10 calls and fewer: a fifth
-///           less error on mixtures. With strong guidance order 2, corrected in the noisy half only.
+///           FID at 5 calls is 18.8 from 512 and 12.8 from 4096). `pseudo` at 6 to 10 calls: a fifth to a
+///           quarter less error on mixtures, no less at 5 and 15. With strong guidance order 2, corrected in
+///           the noisy half only.
 struct dpm_solver_v3 {
     /// What happens to a step's result when the network has been evaluated there.
     enum class correction {

@@ -290,7 +290,7 @@ TEST_CASE("with estimated statistics v3 needs half the error of UniPC-3 at 8 and
     };
     for (const int calls : {8, 10}) {
         CHECK(v3(calls) < 0.5 * unipc(calls));
-        CHECK(pseudo(calls) < v3(calls));
+        CHECK(pseudo(calls) < 0.85 * v3(calls));  // a fifth to a quarter less
     }
     // measured with other samples: 5.9e-2, 2.1e-2, 1.1e-2, which these may miss by a quarter
     CHECK_THAT(v3(5), WithinRel(5.9e-2, 0.25));
