@@ -5,6 +5,7 @@
 #include <tweedie/tensor/host.hpp>
 
 #include <Eigen/Core>
+#include <Eigen/LU>
 #include <support/catch.hpp>
 
 #include <cmath>
