@@ -79,7 +79,7 @@ inline std::vector<tweedie::level> levels_of_all_schedules() {
 inline double relative_error(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b) {
     REQUIRE(a.rows() == b.rows());
     REQUIRE(a.cols() == b.cols());
-    return (a - b).cwiseAbs().maxCoeff() / b.cwiseAbs().maxCoeff();
+    return (a - b).cwiseAbs().maxCoeff<Eigen::PropagateNaN>() / b.cwiseAbs().maxCoeff();
 }
 
 /// The gradient of a log density by central differences of sixth order.
