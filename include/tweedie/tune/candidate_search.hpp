@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/analytic/spectrum.hpp>
 #include <tweedie/detail/parallel.hpp>
 #include <tweedie/grid/karras.hpp>
 #include <tweedie/grid/levels.hpp>
@@ -13,8 +14,10 @@
 #include <tweedie/solver/ipndm.hpp>
 #include <tweedie/solver/model_statistics.hpp>
 #include <tweedie/solver/unipc.hpp>
+#include <tweedie/tune/fitted_multistep.hpp>
 #include <tweedie/tune/recommendation.hpp>
 #include <tweedie/tune/simplex_search.hpp>
+#include <tweedie/tune/spectrum_levels.hpp>
 #include <tweedie/tune/stand_in.hpp>
 
 #include <Eigen/Core>
@@ -33,7 +36,9 @@
 namespace tweedie::detail {
 
 /// Any solver.
+/// - `elements`  of the samples it is for, as a plan's; 0: any.
 struct any_solver {
+    std::size_t elements = 0;
     std::function<tweedie::plan(const any_schedule&, std::span<const level>)> write;
 
     [[nodiscard]] tweedie::plan plan(const any_schedule& schedule, std::span<const level> levels) const {
@@ -41,16 +46,16 @@ struct any_solver {
     }
 };
 
-/// The solvers that `recommend` chooses from: all have one call per step. Those that need statistics are there
-/// if these are.
+/// The solvers that `recommend` chooses from: all have one call per step. DPM-Solver-v3 is there if its
+/// statistics are.
 [[nodiscard]] inline std::vector<any_solver> solvers_of_choice(
     const solver::model_statistics& statistics = {}) {
     using namespace solver;
     std::vector<any_solver> out;
-    const auto add = [&out](auto method) {
-        out.push_back({[method](const any_schedule& schedule, std::span<const level> levels) {
-            return method.plan(schedule, levels);
-        }});
+    const auto add = [&out](auto method, std::size_t elements = 0) {
+        out.push_back({elements, [method](const any_schedule& schedule, std::span<const level> levels) {
+                           return method.plan(schedule, levels);
+                       }});
     };
     add(unipc{.order = 3});
     add(unipc{.order = 2});
@@ -61,7 +66,10 @@ struct any_solver {
     add(ipndm{.order = 3});
     add(ipndm{.order = 4});
     add(deis{.order = 3});
-    if (!statistics.empty()) { add(dpm_solver_v3{.order = 3, .statistics = statistics}); }
+    if (!statistics.empty()) {
+        add(dpm_solver_v3{.order = 3, .statistics = statistics},
+            statistics.elements() > 1 ? statistics.elements() : 0);
+    }
     return out;
 }
 
@@ -188,103 +196,179 @@ struct contender {
     bool teleports = false;
     Eigen::VectorXd place;
     double value = std::numeric_limits<double>::infinity();
+    bool fitted = false;  ///< a `fitted_multistep` in place of the solver
 };
 
-/// The search of `recommend`: every solver on the usual levels, from the start and teleported; the best place of
-/// each is improved by a simplex, the best three of those again; the least error on other starts wins.
+/// The search of `recommend`.
+///
+/// Every solver is tried on the usual levels, from the start and teleported, and the best place of each improved
+/// by a simplex; the best few again; the least error on starts that no search saw wins. Where the stand-in
+/// leaves directions out and all are known, the second half takes place in all of them, on fewer starts.
 class candidate_search {
 public:
-    candidate_search(int nfe, const stand_in& data, const any_schedule& schedule, const search_range& range,
-                     std::vector<any_solver> solvers)
+    /// - `first`  what the search begins on.
+    /// - `whole`  what it ends on; may be the same.
+    candidate_search(int nfe, const stand_in& first, const stand_in& whole, const any_schedule& schedule,
+                     const search_range& range, std::vector<any_solver> solvers)
         : nfe_(nfe),
-          data_(data),
+          first_(first),
+          whole_(whole),
           schedule_(schedule),
           range_(range),
           solvers_(std::move(solvers)),
           spaces_{space(false), space(true)} {}
 
     [[nodiscard]] tune::recommendation run() {
-        std::vector<contender> all = usual();
-        std::vector<contender> best;  // of each solver, teleported or not
-        for (std::size_t s = 0; s < solvers_.size(); ++s) {
-            const contender* least = nullptr;
-            for (const contender& c : all) {
-                if (c.solver == s && (least == nullptr || c.value < least->value)) { least = &c; }
-            }
-            best.push_back(*least);
+        const std::vector<starting_levels> starts = usual_starts();
+        std::vector<contender> all = usual(first_, starts);
+        std::vector<contender> best = best_of_each(all);
+        const bool same = &first_ == &whole_;
+        refine(best, first_, 0.3, most(14.0, 160.0), few(first_));
+        if (!same) {
+            all = usual(whole_, starts);
+            for (contender& c : best) { c.value = value_of(whole_, c, few(whole_)); }
+            best.insert(best.end(), all.begin(), all.end());
+            best = best_of_each(best);
         }
-        const auto n = static_cast<double>(nfe_ + 1);
-        const auto most = [&](double each, double limit) {
-            return static_cast<std::size_t>(range_.effort * std::min(each * n, limit));
-        };
-        refine(best, 0.3, most(14.0, 160.0), few());
         std::ranges::stable_sort(best, {}, &contender::value);
-        constexpr std::size_t finalists = 3;
         std::vector<contender> last(
-            best.begin(), best.begin() + static_cast<std::ptrdiff_t>(std::min(finalists, best.size())));
-        refine(last, 0.15, most(40.0, 400.0), searched());
-        return report(all, best, last);
+            best.begin(),
+            best.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(same ? 3 : 2, best.size())));
+        refine(last, whole_, 0.15, same ? most(40.0, 400.0) : most(10.0, 130.0), whole_.searched());
+        if (whole_.has_trajectories()) {
+            std::vector<contender> fits(
+                last.begin(),
+                last.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(2, last.size())));
+            for (contender& c : fits) { c.fitted = true; }
+            refine(fits, whole_, 0.2, most(20.0, 250.0), few(whole_));
+            refine(fits, whole_, 0.1, same ? most(20.0, 250.0) : most(6.0, 80.0), whole_.searched());
+            last.insert(last.end(), fits.begin(), fits.end());
+        }
+        last.insert(last.end(), best.begin(), best.end());
+        last.insert(last.end(), all.begin(), all.end());
+        return report(last);
     }
 
 private:
+    /// Levels to begin at.
+    struct starting_levels {
+        const char* name;
+        bool teleports;
+        std::vector<level> levels;
+    };
+
     [[nodiscard]] level_space space(bool teleports) const {
         return {
             schedule_, static_cast<std::size_t>(nfe_), range_.first, range_.last, range_.noisy, range_.clean,
             teleports};
     }
-    [[nodiscard]] Eigen::Index searched() const { return static_cast<Eigen::Index>(range_.starts); }
-    [[nodiscard]] Eigen::Index few() const { return std::max<Eigen::Index>(8, searched() / 2); }
+    [[nodiscard]] static Eigen::Index few(const stand_in& on) {
+        return std::max<Eigen::Index>(8, on.searched() / 2);
+    }
+    [[nodiscard]] std::size_t most(double each, double limit) const {
+        return static_cast<std::size_t>(range_.effort *
+                                        std::min(each * static_cast<double>(nfe_ + 1), limit));
+    }
 
-    [[nodiscard]] double value_of(std::size_t solver, std::span<const level> levels,
+    /// Large where a plan means nothing.
+    [[nodiscard]] double value_of(const stand_in& on, const any_solver& solver, std::span<const level> levels,
                                   Eigen::Index starts) const {
         constexpr double meaningless = 1e3;
-        if (levels.empty()) { return meaningless; }
-        const std::vector<double> errors =
-            data_.errors(solvers_[solver].plan(schedule_, levels), schedule_, 0, starts);
-        const double value = mean_log_of(errors, 1e-10 * data_.deviation());
+        if (levels.empty() || !fits(solver, on)) { return meaningless; }
+        const std::vector<double> errors = on.errors(solver.plan(schedule_, levels), schedule_, 0, starts);
+        const double value = mean_log_of(errors, 1e-10 * on.deviation());
         return std::isfinite(value) ? value : meaningless;
     }
-
-    /// Median on the starts that no search saw.
-    [[nodiscard]] double held_out(const tweedie::plan& p) const {
-        return median_of(data_.errors(p, schedule_, searched(), searched()));
+    [[nodiscard]] static double fitted_value(const stand_in& on, const std::vector<level>& levels,
+                                             Eigen::Index starts) {
+        constexpr double meaningless = 1e3;
+        if (levels.empty()) { return meaningless; }
+        const fitted_multistep method(on, levels, starts);
+        const double value =
+            mean_log_of(on.distances(method.ends(), method.plan(), 0), 1e-10 * on.deviation());
+        return std::isfinite(value) ? value : meaningless;
+    }
+    [[nodiscard]] double value_of(const stand_in& on, const contender& c, Eigen::Index starts) const {
+        return value_of(on, solvers_[c.solver], levels_of(c), starts);
+    }
+    [[nodiscard]] static bool fits(const any_solver& solver, const stand_in& on) {
+        return solver.elements == 0 || solver.elements == static_cast<std::size_t>(on.mixture().dimension());
+    }
+    [[nodiscard]] const level_space& space_of(const contender& c) const {
+        return spaces_[c.teleports ? 1 : 0];
+    }
+    [[nodiscard]] std::vector<level> levels_of(const contender& c) const {
+        return space_of(c).levels_at(c.place);
     }
 
-    /// Every solver on the usual levels, from the start and from a few levels to teleport to.
-    [[nodiscard]] std::vector<contender> usual() const {
+    /// The usual grids and `spectrum_levels` of UniPC, from the start and from a few levels to teleport to.
+    [[nodiscard]] std::vector<starting_levels> usual_starts() const {
         std::vector<std::optional<double>> jumps = {std::nullopt};
-        for (const double deviations : {10.0, 5.0, 2.5}) {
-            const double sigma = deviations * data_.deviation();
+        for (const double deviations : {8.0, 4.0, 2.0}) {
+            const double sigma = deviations * whole_.largest_deviation();
             const bool inside = -std::log(sigma) > range_.noisy && -std::log(sigma) < range_.clean - 1.0;
             if (range_.teleports && inside) { jumps.emplace_back(sigma); }
         }
-        std::vector<contender> out;
-        std::vector<std::vector<level>> levels;
+        std::vector<starting_levels> out;
         for (const std::optional<double>& jump : jumps) {
             const double sigma = jump ? *jump : std::exp(-range_.noisy);
             for (named_levels& l : usual_levels(schedule_, nfe_, range_, sigma)) {
                 if (!jump) { l.levels.front() = range_.first; }
-                for (std::size_t s = 0; s < solvers_.size(); ++s) {
-                    out.push_back({s, l.name, jump.has_value(), spaces_[jump ? 1 : 0].place_of(l.levels)});
-                    levels.push_back(l.levels);
-                }
+                out.push_back({l.name, jump.has_value(), std::move(l.levels)});
+            }
+        }
+        const analytic::spectrum of = analytic::binned(analytic::spectrum_of(whole_.whole()), 12);
+        out.push_back({"spectrum", false,
+                       tune::spectrum_levels(solver::unipc{}, schedule_, nfe_, of,
+                                             {.from = range_.first,
+                                              .to = at_half_log_snr(schedule_, range_.clean),
+                                              .last = range_.last.sigma == 0.0 ? grid::final_level::zero
+                                                                               : grid::final_level::sigma_min,
+                                              .iterations = 20,
+                                              .pure_noise_as = std::exp(-range_.noisy)})});
+        return out;
+    }
+
+    /// Every solver on levels to begin at.
+    [[nodiscard]] std::vector<contender> usual(const stand_in& on,
+                                               const std::vector<starting_levels>& starts) const {
+        std::vector<contender> out;
+        for (const starting_levels& l : starts) {
+            for (std::size_t s = 0; s < solvers_.size(); ++s) {
+                out.push_back({s, l.name, l.teleports, spaces_[l.teleports ? 1 : 0].place_of(l.levels)});
             }
         }
         for_each_index(out.size(), parallel_threshold, [&](std::size_t i) {
-            out[i].value = value_of(out[i].solver, levels[i], few());
+            out[i].value = value_of(on, solvers_[out[i].solver], starts[i / solvers_.size()].levels, few(on));
             return true;
         });
         return out;
     }
 
-    void refine(std::vector<contender>& them, double reach, std::size_t most, Eigen::Index starts) const {
+    [[nodiscard]] std::vector<contender> best_of_each(const std::vector<contender>& of) const {
+        std::vector<contender> out;
+        for (std::size_t s = 0; s < solvers_.size(); ++s) {
+            const contender* least = nullptr;
+            for (const contender& c : of) {
+                if (c.solver == s && (least == nullptr || c.value < least->value)) { least = &c; }
+            }
+            out.push_back(*least);
+        }
+        return out;
+    }
+
+    void refine(std::vector<contender>& them, const stand_in& on, double reach, std::size_t evaluations,
+                Eigen::Index starts) const {
         for_each_index(them.size(), parallel_threshold, [&](std::size_t i) {
             contender& c = them[i];
-            const level_space& in = spaces_[c.teleports ? 1 : 0];
-            if (in.size() == 0) { return true; }
+            const level_space& in = space_of(c);
+            if (in.size() == 0 || (!c.fitted && !fits(solvers_[c.solver], on))) { return true; }
             found_place found = simplex_search(
-                [&](const Eigen::VectorXd& x) { return value_of(c.solver, in.levels_at(x), starts); },
-                c.place, reach, most);
+                [&](const Eigen::VectorXd& x) {
+                    return c.fitted ? fitted_value(on, in.levels_at(x), starts)
+                                    : value_of(on, solvers_[c.solver], in.levels_at(x), starts);
+                },
+                c.place, reach, evaluations);
             c.place = std::move(found.at);
             c.value = found.value;
             c.from = "found";
@@ -292,44 +376,42 @@ private:
         });
     }
 
-    [[nodiscard]] tune::trial trial_of(const contender& c, const tweedie::plan& p, double error) const {
-        std::optional<double> to;
-        if (c.teleports) { to = p.levels.front().sigma / p.levels.front().alpha; }
-        return {p.solver, c.from, to, error};
-    }
-
-    [[nodiscard]] tweedie::plan plan_of(const contender& c) const {
-        return solvers_[c.solver].plan(schedule_, spaces_[c.teleports ? 1 : 0].levels_at(c.place));
-    }
-
-    [[nodiscard]] tune::recommendation report(const std::vector<contender>& usual,
-                                              const std::vector<contender>& best,
-                                              const std::vector<contender>& last) const {
-        tune::recommendation out;
-        out.predicted_error = std::numeric_limits<double>::infinity();
-        const contender* chosen = nullptr;
-        const auto consider = [&](const contender& c, bool may_win) {
-            if (spaces_[c.teleports ? 1 : 0].levels_at(c.place).empty()) { return; }
-            tweedie::plan p = plan_of(c);
-            const double error = held_out(p);
-            out.tried.push_back(trial_of(c, p, error));
-            if (may_win && error < out.predicted_error) {
-                out.predicted_error = error;
-                out.plan = std::move(p);
-                chosen = &c;
+    /// The one with the least median error on the starts that no search saw.
+    [[nodiscard]] tune::recommendation report(const std::vector<contender>& them) const {
+        std::vector<tweedie::plan> plans(them.size());
+        std::vector<double> errors(them.size(), std::numeric_limits<double>::infinity());
+        for_each_index(them.size(), parallel_threshold, [&](std::size_t i) {
+            const std::vector<level> levels = levels_of(them[i]);
+            if (levels.empty() || (!them[i].fitted && !fits(solvers_[them[i].solver], whole_))) {
+                return true;
             }
-        };
-        for (const contender& c : last) { consider(c, true); }
-        for (std::size_t i = last.size(); i < best.size(); ++i) { consider(best[i], true); }
-        for (const contender& c : usual) { consider(c, true); }
-        if (chosen == nullptr) { throw std::invalid_argument("recommend: no candidate stays finite"); }
-        if (chosen->teleports) { out.teleport.emplace(data_.whole(), range_.first, out.plan.levels.front()); }
+            plans[i] = them[i].fitted ? fitted_multistep(whole_, levels, whole_.searched()).plan()
+                                      : solvers_[them[i].solver].plan(schedule_, levels);
+            errors[i] = median_of(whole_.errors(plans[i], schedule_, whole_.searched(), whole_.searched()));
+            return true;
+        });
+        tune::recommendation out;
+        std::size_t chosen = 0;
+        for (std::size_t i = 0; i < them.size(); ++i) {
+            if (!std::isfinite(errors[i])) { continue; }
+            if (errors[i] < errors[chosen]) { chosen = i; }
+            std::optional<double> to;
+            if (them[i].teleports) { to = plans[i].levels.front().sigma / plans[i].levels.front().alpha; }
+            out.tried.push_back({plans[i].solver, them[i].from, to, errors[i]});
+        }
+        if (out.tried.empty()) { throw std::invalid_argument("recommend: no candidate stays finite"); }
         std::ranges::stable_sort(out.tried, {}, &tune::trial::error);
+        out.plan = std::move(plans[chosen]);
+        out.predicted_error = errors[chosen];
+        if (them[chosen].teleports) {
+            out.teleport.emplace(whole_.whole(), range_.first, out.plan.levels.front());
+        }
         return out;
     }
 
     int nfe_;
-    const stand_in& data_;
+    const stand_in& first_;
+    const stand_in& whole_;
     const any_schedule& schedule_;
     search_range range_;
     std::vector<any_solver> solvers_;

@@ -54,6 +54,9 @@ struct recommend_options {
     Eigen::Index components = 10;  ///< of the mixture fitted to samples; >= 1
     std::uint64_t seed = 0;        ///< of the trajectories
     double pure_noise_as = 160.0;  ///< the sigma / alpha that stands in for a start at alpha = 0; > 0, finite
+    /// DPM-Solver-v3's, of the network or of all dimensions of the data; default: of the mixture, up to `rank`
+    /// dimensions.
+    solver::model_statistics statistics = {};
 };
 
 }  // namespace tweedie::tune
@@ -112,9 +115,10 @@ namespace tweedie::detail {
     return text;
 }
 
-/// DPM-Solver-v3's statistics of a stand-in, where a number per element is one.
+/// DPM-Solver-v3's statistics of a stand-in, where they are cheap.
 [[nodiscard]] inline solver::model_statistics statistics_of(const stand_in& data, const search_range& range) {
-    if (data.projected()) { return {}; }
+    constexpr Eigen::Index large = 64;
+    if (data.projected() || data.mixture().dimension() > large) { return {}; }
     constexpr int nodes = 100;
     constexpr std::size_t samples = 1024;
     const schedule::edm edm({.sigma_min = std::exp(-range.clean), .sigma_max = std::exp(-range.noisy)});
@@ -124,14 +128,17 @@ namespace tweedie::detail {
         .statistics;
 }
 
-[[nodiscard]] inline tune::recommendation recommend_for(const stand_in& data, int nfe,
+/// - `first`, `whole`  as in `candidate_search`.
+[[nodiscard]] inline tune::recommendation recommend_for(const stand_in& first, const stand_in& whole, int nfe,
                                                         const any_schedule& schedule,
-                                                        const search_range& range) {
+                                                        const search_range& range,
+                                                        const solver::model_statistics& given) {
+    const solver::model_statistics statistics = given.empty() ? statistics_of(first, range) : given;
     tune::recommendation out =
-        candidate_search(nfe, data, schedule, range, solvers_of_choice(statistics_of(data, range))).run();
-    out.why = "Median error of " + std::to_string(range.starts) + " trajectories of a mixture of " +
-              std::to_string(data.mixture().components().size()) + " Gaussians in " +
-              std::to_string(data.mixture().dimension()) + " dimensions, with " + std::to_string(nfe) +
+        candidate_search(nfe, first, whole, schedule, range, solvers_of_choice(statistics)).run();
+    out.why = "Median error of " + std::to_string(whole.searched()) + " trajectories of a mixture of " +
+              std::to_string(whole.mixture().components().size()) + " Gaussians in " +
+              std::to_string(whole.whole().dimension()) + " dimensions, with " + std::to_string(nfe) +
               " network calls. " + comparison_of(out.tried);
     return out;
 }
@@ -192,8 +199,10 @@ namespace tweedie::tune {
 /// No network is called. A mixture of Gaussians stands in for the data: its denoiser is exact, so what a plan
 /// does with it is measured, on trajectories whose ends are known. Ten solvers (UniPC, DPM-Solver++, iPNDM,
 /// DEIS, DPM-Solver-v3 with the mixture's statistics) are tried on the usual levels, from the start and
-/// teleported to 10, 5 and 2.5 standard deviations of the data; then the levels of each, its first included,
-/// are moved where the error is least (a downhill simplex on the mean logarithm of the error).
+/// teleported to 8, 4 and 2 of the largest standard deviation; then the levels of each, its first included,
+/// are moved where the error is least (a downhill simplex on the mean logarithm of the error). Data of more than
+/// `rank` dimensions are first searched along those of largest variance, the others counting as Gaussian; what
+/// was found is improved and measured in all dimensions, on up to 32 trajectories.
 ///
 /// - `nfe`      network calls, in [1, 1000].
 /// - `data`     a mixture: `analytic::mixture`, fitted by yourself.
@@ -202,12 +211,11 @@ namespace tweedie::tune {
 ///              the root mean square over the elements of the distance from where the exact flow ends.
 /// - honestly   that is the error on data like the mixture, with the exact network. A trained network has
 ///              errors of its own, which more calls do not cure; bends that the mixture does not have are not
-///              seen; and from `rank` dimensions on only the leading ones have trajectories, without
-///              DPM-Solver-v3, whose statistics are one number per element. Teleportation is for networks that
+///              seen. Teleportation is for networks that
 ///              know all of the data: one that is told a class, or guided, wants the mixture of that class, or
 ///              `.teleports = false`.
-/// - cost       a few seconds for 10 calls, 10 components and 16 dimensions; the same for any number of
-///              dimensions but for a decomposition of the covariance. Holds 4 x starts trajectories.
+/// - cost       a few seconds for 10 calls, 10 components and 16 dimensions; 10 to 20 for 784 dimensions of rank
+///              24 each; grows with the square of the calls.
 /// - random     of `seed` alone: the same input gives the same recommendation, for any number of threads.
 /// - errors     `std::invalid_argument`: nfe or options out of range; data that are empty, not finite or all
 ///              the same.
@@ -216,13 +224,19 @@ namespace tweedie::tune {
                                               const any_schedule& schedule,
                                               const recommend_options& options = {}) {
     const detail::search_range range = detail::range_of_recommendation(nfe, schedule, options);
-    const detail::stand_in model(data, range.first, range.last, 2 * options.starts, options.rank,
+    const detail::stand_in first(data, range.first, range.last, 2 * options.starts, options.rank,
                                  options.seed);
-    return detail::recommend_for(model, nfe, schedule, range);
+    if (first.exact()) {
+        return detail::recommend_for(first, first, nfe, schedule, range, options.statistics);
+    }
+    const detail::stand_in whole(data, range.first, range.last, 2 * std::min<std::size_t>(64, options.starts),
+                                 data.dimension(), options.seed);
+    return detail::recommend_for(first, whole, nfe, schedule, range, options.statistics);
 }
 
 /// The same for samples: a mixture is fitted to them by expectation maximization, in the `rank` directions of
-/// largest variance where they have more dimensions.
+/// largest variance where they have more dimensions: the other directions then count as Gaussian to the end,
+/// which makes the prediction too small, and there is no DPM-Solver-v3 without `.statistics` of one number.
 /// - `samples`  d x n, one per column; n >= 1. Of more than 4096 every so many are used.
 [[nodiscard]] inline recommendation recommend(int nfe, const Eigen::Ref<const Eigen::MatrixXd>& samples,
                                               const any_schedule& schedule,
@@ -262,7 +276,7 @@ namespace tweedie::tune {
     if (!inside) { return recommend(nfe, fitted, schedule, options); }
     const detail::stand_in model(*whole, std::move(fitted), range.first, range.last, 2 * options.starts,
                                  options.seed);
-    return detail::recommend_for(model, nfe, schedule, range);
+    return detail::recommend_for(model, model, nfe, schedule, range, options.statistics);
 }
 
 /// The same where only a spectrum is known.
@@ -282,17 +296,15 @@ namespace tweedie::tune {
 /// The same where the mean and the covariance are known.
 ///
 /// If the data were Gaussian, teleporting all the way would be exact, which is no advice. So the jump ends, by
-/// rule, at 10 standard deviations of the data, root mean square: where images and mixtures still look
-/// Gaussian (Wang and Vastola 2024, arXiv:2412.09726). `tune::skip_level` measures it for a network.
+/// rule, at 5 of the largest standard deviation, where mixtures still look Gaussian: what teleportation gets
+/// wrong falls with the inverse square of that number. `tune::skip_level` measures it for a network.
 [[nodiscard]] inline recommendation recommend(int nfe, const analytic::gaussian& data,
                                               const any_schedule& schedule,
                                               const recommend_options& options = {}) {
     const detail::search_range range = detail::range_of_recommendation(nfe, schedule, options);
     const analytic::spectrum of = analytic::spectrum_of(data);
-    double variance = 0.0;
-    for (std::size_t k = 0; k < of.variances.size(); ++k) { variance += of.variances[k] * of.counts[k]; }
-    constexpr double deviations = 10.0;
-    const double sigma = deviations * std::sqrt(variance / static_cast<double>(data.dimension()));
+    constexpr double deviations = 5.0;
+    const double sigma = deviations * std::sqrt(of.variances.front());
     if (!(sigma > 0.0)) { throw std::invalid_argument("recommend: the data must not all be the same"); }
     std::optional<level> to;
     const double lambda = -std::log(sigma);

@@ -10,6 +10,7 @@
 #include <tweedie/plan/analyze.hpp>
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/random/noise.hpp>
+#include <tweedie/run/observer.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/schedule/edm.hpp>
@@ -69,13 +70,18 @@ namespace tweedie::detail {
 
 /// A mixture as it is along the `rank` directions of largest variance of a Gaussian, about its mean: exact, for
 /// any part of a Gaussian is one.
-[[nodiscard]] inline analytic::mixture projection_of(const analytic::mixture& data, const analytic::gaussian& on,
-                                                 Eigen::Index rank) {
+[[nodiscard]] inline analytic::mixture projection_of(const analytic::mixture& data,
+                                                     const analytic::gaussian& on, Eigen::Index rank) {
     const Eigen::MatrixXd kept = on.eigenvectors().leftCols(rank);
     std::vector<analytic::gaussian> parts;
     for (const analytic::gaussian& g : data.components()) {
         const Eigen::VectorXd mean = product(kept.transpose(), g.mean() - on.mean());
         const Eigen::MatrixXd turned = product(kept.transpose(), g.eigenvectors());
+        constexpr double rounding = 1e-9;
+        if (product(turned.transpose(), turned).isIdentity(rounding)) {  // all of it is kept, and of low rank
+            parts.push_back(analytic::gaussian::low_rank(mean, turned, g.eigenvalues(), g.residual()));
+            continue;
+        }
         const double outside = g.rank() < g.dimension() ? g.residual() : 0.0;
         const Eigen::VectorXd above = (g.eigenvalues().array() - outside).matrix();
         const Eigen::MatrixXd stretched = turned * above.asDiagonal();
@@ -98,7 +104,12 @@ public:
     stand_in(const analytic::mixture& data, const level& first, const level& last, std::size_t starts,
              Eigen::Index rank, std::uint64_t seed)
         : original_(whole_gaussian(data)), mixture_(data), whole_(original_), first_(first), last_(last) {
-        if (rank < data.dimension() && original_.rank() >= rank) { keep(projection_of(data, original_, rank)); }
+        if (rank < data.dimension() && original_.rank() >= rank) {
+            keep(projection_of(data, original_, rank));
+        } else if (original_.rank() < data.dimension() && same_residuals(data)) {
+            keep(projection_of(data, original_, original_.rank()));
+            exact_ = true;  // beyond the span of the components all are alike: Gaussian, and independent
+        }
         prepare(starts, seed);
     }
 
@@ -116,8 +127,13 @@ public:
     /// The mixture the trajectories are of.
     [[nodiscard]] const analytic::mixture& mixture() const { return mixture_; }
     [[nodiscard]] bool projected() const { return projected_; }
-    /// The root mean square standard deviation of the data.
+    /// Whether what was left out is Gaussian indeed, or nothing.
+    [[nodiscard]] bool exact() const { return !projected_ || exact_; }
+    /// The standard deviation of the data: root mean square over the directions; along the first.
     [[nodiscard]] double deviation() const { return deviation_; }
+    [[nodiscard]] double largest_deviation() const { return largest_deviation_; }
+    /// The first half of the starts, to search by; the others are to measure by.
+    [[nodiscard]] Eigen::Index searched() const { return starts_.cols() / 2; }
 
     /// Samples of the mixture itself.
     [[nodiscard]] Eigen::MatrixXd samples(std::size_t count) const {
@@ -131,11 +147,42 @@ public:
     /// finish.
     [[nodiscard]] std::vector<double> errors(const plan& p, const any_schedule& schedule, Eigen::Index from,
                                              Eigen::Index count) const {
-        Eigen::MatrixXd x = starts_.middleCols(from, count);
-        if (!(p.levels.front() == first_)) { x = whole_.flow(x, first_, p.levels.front()); }
+        Eigen::MatrixXd x = teleported(starts_.middleCols(from, count), p.levels.front());
         const denoiser model(std::cref(mixture_), prediction::x0, schedule);
         std::vector<double> out(static_cast<std::size_t>(count), std::numeric_limits<double>::infinity());
         if (!sample(p, model, x)) { return out; }
+        return distances(x, p, from);
+    }
+
+    /// Whether `flow_at` can be asked: all directions have trajectories, and they fit in memory.
+    [[nodiscard]] bool has_trajectories() const { return !trajectory_.empty(); }
+
+    /// The first starts, teleported to a level.
+    [[nodiscard]] Eigen::MatrixXd starts_at(const level& to, Eigen::Index count) const {
+        return teleported(starts_.leftCols(count), to);
+    }
+
+    /// x / alpha of the first starts, where the exact flow takes them; by cubics between the levels it was
+    /// followed through. - at  not before the first of those.
+    [[nodiscard]] Eigen::MatrixXd flow_at(const level& at, Eigen::Index count) const {
+        if (at == last_) { return ends_.leftCols(count) / last_.alpha; }
+        const double place = std::clamp((at.half_log_snr() - trajectory_from_) / trajectory_step_, 0.0,
+                                        static_cast<double>(trajectory_.size() - 1));
+        const auto last = static_cast<double>(trajectory_.size() - 4);
+        const auto k = static_cast<std::size_t>(std::clamp(std::floor(place) - 1.0, 0.0, last));
+        const double u = place - static_cast<double>(k);
+        const double weights[] = {-(u - 1.0) * (u - 2.0) * (u - 3.0) / 6.0, u * (u - 2.0) * (u - 3.0) / 2.0,
+                                  -u * (u - 1.0) * (u - 3.0) / 2.0, u * (u - 1.0) * (u - 2.0) / 6.0};
+        Eigen::MatrixXd out = weights[0] * trajectory_[k].leftCols(count);
+        for (std::size_t j = 1; j < 4; ++j) { out += weights[j] * trajectory_[k + j].leftCols(count); }
+        return out;
+    }
+
+    /// The errors of ends that a plan of this kind reached from the starts from number `from` on.
+    [[nodiscard]] std::vector<double> distances(const Eigen::MatrixXd& x, const plan& p,
+                                                Eigen::Index from) const {
+        const Eigen::Index count = x.cols();
+        std::vector<double> out(static_cast<std::size_t>(count), std::numeric_limits<double>::infinity());
         double outside = 0.0;
         for (std::size_t k = 0; k < others_.variances.size(); ++k) {
             const double v = others_.variances[k];
@@ -151,6 +198,16 @@ public:
     }
 
 private:
+    [[nodiscard]] static bool same_residuals(const analytic::mixture& data) {
+        return std::ranges::all_of(data.components(), [&](const analytic::gaussian& g) {
+            return g.rank() < g.dimension() && g.residual() == data.components().front().residual();
+        });
+    }
+
+    [[nodiscard]] Eigen::MatrixXd teleported(const Eigen::MatrixXd& x, const level& to) const {
+        return to == first_ ? x : whole_.flow(x, first_, to);
+    }
+
     /// From here on the mixture is this one, in the first eigenvectors.
     void keep(analytic::mixture inside) {
         mixture_ = std::move(inside);
@@ -178,6 +235,7 @@ private:
             variance += all.variances[k] * all.counts[k];
         }
         deviation_ = std::sqrt(variance / dimension_);
+        largest_deviation_ = std::sqrt(all.variances.front());
         if (!(deviation_ > 0.0)) {
             throw std::invalid_argument("recommend: the data must not all be the same");
         }
@@ -226,9 +284,20 @@ private:
             edm, steps,
             {.last = last_.sigma == 0.0 ? grid::final_level::zero : grid::final_level::sigma_min});
         const plan fine = solver::unipc{.order = 3}.plan(edm, levels);
-        if (!sample(fine, denoiser(std::cref(mixture_), prediction::x0, edm), y)) {
+        const Eigen::Index half = searched();
+        constexpr double most = 2e7;  // numbers to remember
+        const bool remembers =
+            (!projected_ || exact_) && steps >= 4 && static_cast<double>(half * y.rows()) * steps <= most;
+        const auto remember = [&](const observation<Eigen::MatrixXd>& seen) {
+            if (remembers && seen.x.allFinite()) { trajectory_.push_back(seen.x.leftCols(half)); }
+        };
+        if (!sample(fine, denoiser(std::cref(mixture_), prediction::x0, edm), y,
+                    hooks{.observe = remember})) {
             throw std::invalid_argument("recommend: the flow of the data is not finite");
         }
+        if (remembers && last_.sigma > 0.0) { trajectory_.push_back(y.leftCols(half)); }
+        trajectory_from_ = -std::log(from);
+        trajectory_step_ = levels[1].half_log_snr() - levels[0].half_log_snr();
         ends_ = last_.alpha * y;
     }
 
@@ -238,11 +307,17 @@ private:
     level first_;
     level last_;
     bool projected_ = false;
+    bool exact_ = false;      // though projected
     double dimension_ = 1.0;  // of the data
     double deviation_ = 0.0;
+    double largest_deviation_ = 0.0;
     analytic::spectrum others_;  // of the directions left out
     Eigen::MatrixXd starts_;
     Eigen::MatrixXd ends_;
+    std::vector<Eigen::MatrixXd>
+        trajectory_;  // x / alpha of the searched half, at equal steps in half-log-SNR
+    double trajectory_from_ = 0.0;
+    double trajectory_step_ = 1.0;
 };
 
 }  // namespace tweedie::detail
