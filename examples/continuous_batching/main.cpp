@@ -6,12 +6,14 @@
 //     tweedie.example.continuous_batching [--requests N] [--most N] [--gap MS] [--seed N]
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,8 @@ options read_options(int count, char** arguments) {
         const std::string name = arguments[i];
         char* end = nullptr;
         const double value = i + 1 < count ? std::strtod(arguments[i + 1], &end) : 0.0;
-        if (end == nullptr || *end != '\0' || !(value > 0.0 && value <= 1e6)) {
+        if (end == nullptr || *end != '\0' || !(value > 0.0 && value <= 1e6) ||
+            (name != "--gap" && value != std::floor(value))) {
             throw std::invalid_argument(
                 "usage: continuous_batching [--requests N] [--most N] [--gap MS] [--seed N]");
         }

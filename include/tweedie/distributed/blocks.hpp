@@ -115,7 +115,12 @@ public:
         const auto begin = static_cast<std::uintmax_t>(out.tellp()) + sizeof(head);
         write(out, std::span<const std::uint64_t>(head));
         write(out, values);
-        require(out.flush().good());
+        if (!out.flush().good()) {  // what was written of it must not stand before the next one
+            out.close();
+            std::error_code ignored;
+            std::filesystem::resize_file(file_, begin - sizeof(head), ignored);
+            require(false);
+        }
         records_.push_back({begin, values.size()});
     }
 

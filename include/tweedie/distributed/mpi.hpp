@@ -158,6 +158,9 @@ public:
     template <plain T>
     [[nodiscard]] std::vector<std::vector<T>> exchanged(const std::vector<std::vector<T>>& parts) const {
         const auto size = static_cast<std::size_t>(size_);
+        if (parts.size() != size) {
+            throw std::invalid_argument("communicator: exchanged needs a part for each rank");
+        }
         std::vector<std::uint64_t> sent(size);
         std::vector<std::uint64_t> coming(size);
         for (std::size_t r = 0; r < size; ++r) { sent[r] = parts[r].size(); }

@@ -25,6 +25,18 @@ struct anderson_options {
     double trust = std::numeric_limits<double>::infinity();
 };
 
+/// Throws unless the options are in range; see `anderson`.
+inline void require_anderson(const anderson_options& options) {
+    if (!(options.window <= 16)) { throw std::invalid_argument("anderson: window must be at most 16"); }
+    if (!(options.damping > 0.0 && options.damping <= 1.0)) {
+        throw std::invalid_argument("anderson: damping must lie in (0, 1]");
+    }
+    if (!(options.ridge >= 0.0 && std::isfinite(options.ridge))) {
+        throw std::invalid_argument("anderson: ridge must be finite and not negative");
+    }
+    if (!(options.trust > 0.0)) { throw std::invalid_argument("anderson: trust must be positive"); }
+}
+
 /// Anderson acceleration of a fixed-point iteration x <- G(x), with weights of its own for every sample.
 ///
 ///     f_k   = G(x_k) - x_k
@@ -49,14 +61,7 @@ public:
     /// - `like`  a tensor of the shape of x; its samples are the groups.
     explicit anderson(const T& like, const anderson_options& options = {})
         : options_(options), groups_(tensor_traits<T>::batch(like)) {
-        if (!(options.window <= most)) { throw std::invalid_argument("anderson: window must be at most 16"); }
-        if (!(options.damping > 0.0 && options.damping <= 1.0)) {
-            throw std::invalid_argument("anderson: damping must lie in (0, 1]");
-        }
-        if (!(options.ridge >= 0.0 && std::isfinite(options.ridge))) {
-            throw std::invalid_argument("anderson: ridge must be finite and not negative");
-        }
-        if (!(options.trust > 0.0)) { throw std::invalid_argument("anderson: trust must be positive"); }
+        require_anderson(options);
         if (tensor_traits<T>::size(like) == 0) { throw std::invalid_argument("anderson: x is empty"); }
         for (std::size_t i = 0; i < 2 * options.window + 3; ++i) {
             held_.push_back(tensor_traits<T>::like(like));

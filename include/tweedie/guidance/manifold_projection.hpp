@@ -81,6 +81,7 @@ public:
         if (!(options.reversed_from > 0.0)) {
             throw std::invalid_argument("manifold_projection: reversed_from must be positive");
         }
+        require_anderson(options.acceleration);
         if (levels.size() < 2) {
             throw std::invalid_argument("manifold_projection: need the levels of a plan");
         }

@@ -251,6 +251,8 @@ TEST_CASE("manifold_projection refuses options out of range and other plans' lev
                       "manifold_projection: active_above must not be negative");
     CHECK_THROWS_WITH(projection_of(p.one, p.any, flow, levels, {.reversed_from = nan}),
                       "manifold_projection: reversed_from must be positive");
+    CHECK_THROWS_WITH(projection_of(p.one, p.any, flow, levels, {.acceleration = {.damping = 2.0}}),
+                      "anderson: damping must lie in (0, 1]");
     CHECK_THROWS_WITH(projection_of(p.one, p.any, flow, std::span<const level>(levels).first(1)),
                       "manifold_projection: need the levels of a plan");
     auto project = projection_of(p.one, p.any, flow, levels);
