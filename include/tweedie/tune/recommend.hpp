@@ -48,6 +48,7 @@ struct recommend_options {
     /// `sigma_min`; sigma_min: they end there.
     grid::final_level last = grid::final_level::zero;
     bool teleports = true;     ///< whether the way may begin with a jump (`analytic::teleport`)
+    bool fits_weights = true;  ///< whether the weights of a method may be fitted to the data
     double effort = 1.0;       ///< of the search, plans tried relative to the default; > 0
     std::size_t starts = 128;  ///< trajectories to search by, and as many others to measure by; >= 8
     Eigen::Index rank = 16;    ///< most dimensions of the trajectories; the others count as Gaussian; >= 1
@@ -77,9 +78,8 @@ namespace tweedie::detail {
     }
     const grid_range range =
         range_of(schedule, options.sigma_max, options.sigma_min, options.pure_noise_as, "recommend");
-    search_range out{
-        range.noisy,    range.clean,   range.noisy_half_log_snr, range.clean_half_log_snr, options.teleports,
-        options.effort, options.starts};
+    search_range out{range.noisy,       range.clean,    range.noisy_half_log_snr, range.clean_half_log_snr,
+                     options.teleports, options.effort, options.starts,           options.fits_weights};
     if (options.last == grid::final_level::zero) {
         out.last = at_half_log_snr(schedule, std::numeric_limits<double>::infinity());
     }
@@ -200,9 +200,11 @@ namespace tweedie::tune {
 /// does with it is measured, on trajectories whose ends are known. Ten solvers (UniPC, DPM-Solver++, iPNDM,
 /// DEIS, DPM-Solver-v3 with the mixture's statistics) are tried on the usual levels, from the start and
 /// teleported to 8, 4 and 2 of the largest standard deviation; then the levels of each, its first included,
-/// are moved where the error is least (a downhill simplex on the mean logarithm of the error). Data of more than
-/// `rank` dimensions are first searched along those of largest variance, the others counting as Gaussian; what
-/// was found is improved and measured in all dimensions, on up to 32 trajectories.
+/// are moved where the error is least (a downhill simplex on the mean logarithm of the error). Last, on the best
+/// levels, the weights of a multistep method are fitted to the trajectories (`.fits_weights`), and the levels
+/// moved again. Data of more than `rank` dimensions are first searched along those of largest variance, the
+/// others counting as Gaussian; what was found is improved and measured in all dimensions, on up to 64
+/// trajectories.
 ///
 /// - `nfe`      network calls, in [1, 1000].
 /// - `data`     a mixture: `analytic::mixture`, fitted by yourself.
@@ -211,9 +213,10 @@ namespace tweedie::tune {
 ///              the root mean square over the elements of the distance from where the exact flow ends.
 /// - honestly   that is the error on data like the mixture, with the exact network. A trained network has
 ///              errors of its own, which more calls do not cure; bends that the mixture does not have are not
-///              seen. Teleportation is for networks that
-///              know all of the data: one that is told a class, or guided, wants the mixture of that class, or
-///              `.teleports = false`.
+///              seen. Fitted weights know the data best and forgive least: where the mixture is not the data,
+///              they lose more than a published solver does; `.fits_weights = false` for a rough mixture.
+///              Teleportation is for networks that know all of the data: one that is told a class, or guided,
+///              wants the mixture of that class, or `.teleports = false`.
 /// - cost       a few seconds for 10 calls, 10 components and 16 dimensions; 10 to 20 for 784 dimensions of rank
 ///              24 each; grows with the square of the calls.
 /// - random     of `seed` alone: the same input gives the same recommendation, for any number of threads.

@@ -250,6 +250,16 @@ TEST_CASE("a mixture of more dimensions than are searched is measured in all of 
     CHECK(6.0 * starts.error_of(best) <= unipc);
 }
 
+TEST_CASE("without fitted weights a published solver is recommended", "[tune][recommend][exact]") {
+    const schedule::edm edm;
+    tune::recommend_options options = little();
+    CHECK(tune::recommend(5, bent(), edm, options).plan.solver.starts_with("multistep fitted to data"));
+    options.fits_weights = false;
+    for (const tune::trial& t : tune::recommend(5, bent(), edm, options).tried) {
+        CHECK_FALSE(t.solver.starts_with("multistep fitted to data"));
+    }
+}
+
 TEST_CASE("recommend refuses what it cannot answer", "[tune][recommend][errors]") {
     const schedule::edm edm;
     const auto with = [&](const tune::recommend_options& options) {
