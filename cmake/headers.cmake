@@ -187,9 +187,11 @@ set(
     include/tweedie/tensor/host.hpp
     include/tweedie/tune/align_your_steps.hpp
     include/tweedie/tune/candidate_search.hpp
+    include/tweedie/tune/fitted_multistep.hpp
     include/tweedie/tune/gits.hpp
     include/tweedie/tune/klub.hpp
     include/tweedie/tune/least_squares.hpp
+    include/tweedie/tune/level_space.hpp
     include/tweedie/tune/recommend.hpp
     include/tweedie/tune/recommendation.hpp
     include/tweedie/tune/simplex_search.hpp
