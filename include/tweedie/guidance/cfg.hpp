@@ -39,7 +39,7 @@ inline void require_interval(const char* rule, const guidance::noise_interval& w
     }
 }
 
-[[nodiscard]] inline double finite_weight(const char* rule, double weight) {
+inline double finite_weight(const char* rule, double weight) {
     if (!std::isfinite(weight)) {
         throw std::invalid_argument(std::string(rule) + ": the weight must be finite");
     }
