@@ -164,13 +164,13 @@ public:
             require_shape(output);
             require_outputs(1);
             const T* const outputs[] = {&output};
-            finish_call(outputs, nullptr);
+            finish_call({outputs, 1}, nullptr);
         } else {
             if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
             if (!tensor_traits<T>::assign(*spare_, output)) { detail::refuse_shape(); }
             require_outputs(1);
             T* const outputs[] = {&*spare_};
-            finish_call(outputs, outputs);
+            finish_call({outputs, 1}, outputs);
         }
     }
 
@@ -180,7 +180,7 @@ public:
         require_shape(output);
         require_outputs(1);
         T* const outputs[] = {&output};
-        finish_call(outputs, outputs);
+        finish_call({outputs, 1}, outputs);
     }
 
     /// Gives all outputs of the pending query, of a program whose calls have several; as by `supply(T&&)` they
@@ -245,7 +245,7 @@ public:
         require_shape(x0_hat);
         require_column();
         T* const outputs[] = {&x0_hat};
-        apply(program_.call(call_).then, outputs, outputs, call_ + 1);
+        apply(program_.call(call_).then, {outputs, 1}, outputs, call_ + 1);
     }
 
     /// Network evaluations the pending query costs.

@@ -7,12 +7,16 @@
 #include <tweedie/grid/log_snr.hpp>
 #include <tweedie/grid/uniform.hpp>
 #include <tweedie/guidance/cfg.hpp>
+#include <tweedie/guidance/combined.hpp>
 #include <tweedie/guidance/gradient.hpp>
 #include <tweedie/plan/element.hpp>
 #include <tweedie/plan/text.hpp>
 #include <tweedie/plan/writer.hpp>
+#include <tweedie/run/batch.hpp>
 #include <tweedie/run/jump.hpp>
+#include <tweedie/run/loop.hpp>
 #include <tweedie/run/start.hpp>
+#include <tweedie/solver/dpm_adaptive.hpp>
 #include <tweedie/solver/sde_dpm_solver.hpp>
 #include <tweedie/tensor/eigen.hpp>
 
@@ -56,7 +60,7 @@ std::vector<named_solver> some_solvers() {
 }
 
 template <class Model>
-state end_of(const plan& p, const Model& model, std::size_t* calls = nullptr) {
+state end_of(const plan& p, Model&& model, std::size_t* calls = nullptr) {
     state x = start;
     const run_result ended = sample(p, model, x, noise{.seed = 5});
     REQUIRE(ended);
@@ -524,6 +528,63 @@ TEST_CASE("a plan of several outputs is written and read back, with fields too",
     // element by element, a plan with fields is one without
     const state all = end_of(p, g);
     for (std::size_t e = 0; e < 5; ++e) { CHECK_THAT(end_of(element(p, e), g)[e], WithinRel(all[e], 1e-12)); }
+}
+
+TEST_CASE("guided runs share the calls of a batch, and get the bits they get alone", "[guidance][cfg]") {
+    const schedule::vp_linear vp;
+    const plan p = solver::sde_dpm_solver{}.plan(vp, interior_levels(vp, 6));
+    const auto c = conditional(prediction::v, vp);
+    const auto u = base(prediction::v, vp);
+    const auto g = guided(cfg{.weight = 3.0, .interval = {0.5, 5.0}}, c, u);
+    batch runs(stepper(program(p, g), start, noise{.seed = 5}));
+    runs.add(stepper(p, c.convention(), start, noise{.seed = 5}));
+    runs.add(stepper(program(p, guided(cfg{.weight = 0.0}, c, u)), start, noise{.seed = 5}));
+    std::size_t evaluated = 0;
+    const auto network = [&](const batched_query<state>& asked) {
+        for (std::size_t i = 0; i < asked.inputs.size(); ++i) {
+            (asked.branches[i] == 0 ? c : u).network()(*asked.inputs[i], *asked.levels[i], *asked.outputs[i]);
+            ++evaluated;
+        }
+    };
+    std::size_t expected = 0;
+    std::vector<state> alone = {end_of(p, g, &expected), end_of(p, c), end_of(p, u)};
+    while (runs.advance(network, 2) > 0) {}
+    std::size_t ended = 0;
+    runs.finished([&](std::size_t id, auto&& run) {
+        CHECK(run.x() == alone[id]);
+        ++ended;
+    });
+    CHECK(ended == 3);
+    CHECK(evaluated == expected + 6 + 6);
+    CHECK(expected < 12);
+}
+
+TEST_CASE("combined is guidance for adaptive samplers, of networks of any conventions",
+          "[guidance][cfg][identity]") {
+    const schedule::vp_linear vp;
+    const auto loop = solver::dpm_adaptive{.rtol = 1e-3}.loop(vp, interior_levels(vp, 2));
+    const auto weight = [](const level& at) { return 2.0 + std::tanh(at.sigma); };
+    const auto lookup = [](const level&) { return -0.9; };
+    const auto c = conditional(prediction::v, vp);
+    const auto u = base(prediction::epsilon, vp);
+    state x = start;
+    state y = start;
+    auto both = guidance::combined(cfg{.at = weight}, c, u);
+    const auto ended = sample(loop, both, x);
+    REQUIRE(ended);
+    REQUIRE(sample(loop, by_hand(prediction::x0, vp, weight), y));
+    check_close(x, y, 1e-9);
+    CHECK(both.network().calls() == 2 * ended.network_calls);
+
+    const plan p = solver::unipc{}.plan(vp, interior_levels(vp, 6));
+    for (const double w : {1.0, 2.5}) {
+        check_close(end_of(p, guidance::combined(recfg{w, lookup}, c, u)),
+                    end_of(p, guided(recfg{w, lookup}, c, base(prediction::v, vp))), 1e-11);
+    }
+    CHECK(refusal([&] { static_cast<void>(end_of(p, guidance::combined(cfgpp{}, c, u))); }) ==
+          "cfgpp: a step must change the noise level");
+    CHECK(refusal([&] { static_cast<void>(guidance::combined(cfg{}, c)); }) ==
+          "combined: the rule combines 2 networks, given 1");
 }
 
 TEST_CASE("guidance refuses what it cannot run", "[guidance][cfg][errors]") {
