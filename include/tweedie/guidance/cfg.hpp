@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/shared_function.hpp>
 #include <tweedie/guidance/guided.hpp>
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/schedule/concept.hpp>
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -51,7 +51,7 @@ inline double finite_weight(const char* rule, double weight) {
 namespace tweedie::guidance {
 
 /// A weight by noise level, see `cfg`.
-using weight_function = std::function<double(const level&)>;
+using weight_function = tweedie::detail::shared_function<double(const level&)>;
 
 /// Classifier-free guidance, in the same terms for every prediction type:
 ///

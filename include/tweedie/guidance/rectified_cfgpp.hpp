@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <tweedie/grid/levels.hpp>
 #include <tweedie/guidance/cfg.hpp>
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/linear_form.hpp>
@@ -31,8 +30,8 @@ namespace tweedie::guidance {
 ///
 /// - `lambda`  0 is Euler's method with the condition alone.
 /// - cost      3 network evaluations per step; no pass more than a midpoint rule.
-/// - errors    `std::invalid_argument`: an option that is not finite; a schedule whose rates are infinite at a
-///             level; a step that ends at sigma = 0 on a schedule whose time is infinite there.
+/// - errors    `std::invalid_argument`: an option that is not finite; levels that are not strictly denoising, or
+///             of infinite time; a schedule whose rates are infinite at a level.
 struct rectified_cfgpp {
     double lambda = 1.0;
     double gamma = 0.0;
@@ -41,12 +40,15 @@ struct rectified_cfgpp {
         if (!(std::isfinite(lambda) && std::isfinite(gamma))) {
             throw std::invalid_argument("rectified_cfgpp: lambda and gamma must be finite");
         }
-        require_levels(levels, "rectified_cfgpp", walk::either);
         plan_writer p("rectified_cfgpp", levels);
         plan_variable x = p.state();
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const auto [s, t] = p.step(i);
             const double dt = t.t - s.t;
+            if (!(std::isfinite(dt) && s.half_log_snr() < t.half_log_snr())) {
+                throw std::invalid_argument(
+                    "rectified_cfgpp: levels must be strictly denoising, at finite times");
+            }
             const double strength = lambda * std::pow(s.alpha / (s.alpha + s.sigma), gamma);
             const linear_form v = p.velocity(x, s, schedule);
             if (strength == 0.0) {

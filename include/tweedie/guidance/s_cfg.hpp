@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/shared_function.hpp>
 #include <tweedie/guidance/cfg.hpp>
 #include <tweedie/guidance/guided.hpp>
 #include <tweedie/tensor/concept.hpp>
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -17,7 +17,7 @@ namespace tweedie::guidance {
 
 /// The region each element belongs to: numbers below some count, as many as a plane, a sample or the whole batch
 /// has elements; a shorter map is repeated.
-using region_map = std::function<std::span<const std::size_t>(const call_site&)>;
+using region_map = tweedie::detail::shared_function<std::span<const std::size_t>(const call_site&)>;
 
 /// Semantic-aware guidance: every region of an image is guided as much as every other. Per sample, region k:
 ///

@@ -66,6 +66,9 @@ const auto squares = [](const MatrixXd& c, const MatrixXd&, const call_site&, Ma
     out = c.cwiseAbs2();
 };
 
+const precision_weighted no_power{.weight = 2.5, .spread = squares, .power = 0.0};
+const precision_weighted no_bounds{.weight = 2.5, .spread = squares, .lowest = 1.0, .highest = 1.0};
+
 /// Every rule with the options that make it cfg of weight 2.5, and a name.
 template <class Check>
 void for_each_like_cfg(const Check& check) {
@@ -73,9 +76,8 @@ void for_each_like_cfg(const Check& check) {
     check("cfg_rescale", cfg_rescale{.weight = 2.5, .phi = 0.0});
     check("frequency_decoupled", frequency_decoupled{.weights = {2.5, 2.5, 2.5}, .height = 4, .width = 6});
     check("s_cfg", s_cfg{.weight = 2.5, .regions = everywhere});
-    check("precision_weighted, power", precision_weighted{.weight = 2.5, .spread = squares, .power = 0.0});
-    check("precision_weighted, bounds",
-          precision_weighted{.weight = 2.5, .spread = squares, .lowest = 1.0, .highest = 1.0});
+    check("precision_weighted, power", no_power);
+    check("precision_weighted, bounds", no_bounds);
 }
 
 }  // namespace
@@ -326,6 +328,9 @@ TEST_CASE("rectified_cfgpp is its published steps, and Euler's method at no stre
     CHECK(calls == 8);
     CHECK(refusal([&] { static_cast<void>(rectified_cfgpp{.lambda = infinity}.plan(flow, levels)); }) ==
           "rectified_cfgpp: lambda and gamma must be finite");
+    const std::vector<level> up(levels.rbegin(), levels.rend());
+    CHECK(refusal([&] { static_cast<void>(method.plan(flow, up)); }) ==
+          "rectified_cfgpp: levels must be strictly denoising, at finite times");
 }
 
 TEST_CASE("rules treat the samples of a batch one by one, in single precision too", "[guidance][rules]") {
