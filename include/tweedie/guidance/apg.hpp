@@ -36,7 +36,8 @@ namespace tweedie::guidance {
 /// - `momentum`  negative in the paper, -0.5 to -0.75; 0 keeps none.
 /// - `radius`    largest norm of m; 2.5 to 15 in the paper, by the size of the latents; infinite: no bound.
 /// - `eta`       how much of the part along c is kept; 1 with no radius and momentum is `cfg`.
-/// - cost        three passes more than `cfg`, four where the networks do not predict data; one tensor more.
+/// - cost        two passes more than `cfg`: the difference is written, and measured; one more with hooks, and one
+///               where the networks do not predict data; with momentum one tensor more.
 /// - errors      `std::invalid_argument`: an option that is NaN, a weight, momentum or eta that is infinite, a
 ///               radius that is not positive.
 struct apg {
@@ -60,8 +61,8 @@ struct apg {
     }
 
     template <grouped_tensor T>
-    void combine(std::span<T* const> predictions, const call_site& where) {
-        if (weight == 1.0) { return; }
+    [[nodiscard]] sample_blend<T> weigh(std::span<T* const> predictions, const call_site& where) {
+        if (weight == 1.0) { return {{predictions[0], predictions[1]}, {}}; }
         T& c = *predictions[0];
         T* m = predictions[1];
         if (momentum == 0.0) {  // in place of u
@@ -79,13 +80,18 @@ struct apg {
             m = &kept;
         }
         products(c, *m, found);
-        combine_samples(c, *m, weights, [&](std::size_t i) {
+        return blend_samples(c, *m, weights, [&](std::size_t i) {
             const sample_products& p = found[i];
             const double norm = std::sqrt(p.uu);
             const double scale = (weight - 1.0) * (norm > radius ? radius / norm : 1.0);
             const double along = p.cc > 0.0 ? p.cu / p.cc : 0.0;
             return std::pair(1.0 + scale * (eta - 1.0) * along, scale);
         });
+    }
+
+    template <grouped_tensor T>
+    void combine(std::span<T* const> predictions, const call_site& where) {
+        apply_blend(*predictions[0], weigh(predictions, where));
     }
 };
 

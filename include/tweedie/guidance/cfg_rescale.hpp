@@ -25,7 +25,8 @@ namespace tweedie::guidance {
 /// the std of the data, whatever the network predicts. Not form-invariant.
 ///
 /// - `phi`     0 is `cfg`; at 1 the std is that of the condition; 0.7 in the paper.
-/// - cost      two passes more than `cfg`, three where the networks do not predict data.
+/// - cost      one pass more than `cfg`, which reads both predictions; one more with hooks, and one where the
+///             networks do not predict data.
 /// - errors    `std::invalid_argument`: a weight that is not finite, phi outside [0, 1].
 struct cfg_rescale {
     double weight = 1.0;
@@ -44,13 +45,13 @@ struct cfg_rescale {
     }
 
     template <grouped_tensor T>
-    void combine(std::span<T* const> predictions, const call_site& where) {
-        if (evaluations(where) == 1) { return; }
+    [[nodiscard]] sample_blend<T> weigh(std::span<T* const> predictions, const call_site& where) {
+        if (evaluations(where) == 1) { return {{predictions[0], predictions[1]}, {}}; }
         T& c = *predictions[0];
-        const T& u = *predictions[1];
+        T& u = *predictions[1];
         products(c, u, found, true);
         const double n = static_cast<double>(tensor_traits<T>::size(c) / tensor_traits<T>::batch(c));
-        combine_samples(c, u, weights, [&](std::size_t i) {
+        return blend_samples(c, u, weights, [&](std::size_t i) {
             const sample_products& p = found[i];
             const double of_c = p.cc - p.c1 * p.c1 / n;
             const double both = p.cu - p.c1 * p.u1 / n;
@@ -61,6 +62,11 @@ struct cfg_rescale {
             const double factor = phi * ratio + (1.0 - phi);
             return std::pair(factor * weight, factor * (1.0 - weight));
         });
+    }
+
+    template <grouped_tensor T>
+    void combine(std::span<T* const> predictions, const call_site& where) {
+        apply_blend(*predictions[0], weigh(predictions, where));
     }
 };
 

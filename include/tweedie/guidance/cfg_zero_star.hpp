@@ -27,7 +27,7 @@ namespace tweedie::guidance {
 ///
 /// - `zero_steps`  of the solver, from the first of the plan; the paper takes 4 % of the steps. Velocities only: a
 ///                 zero output of other networks means something else.
-/// - cost          two passes more than `cfg`.
+/// - cost          one pass more than `cfg`, which reads both predictions; two with hooks.
 /// - errors        `std::invalid_argument`: a weight that is not finite.
 struct cfg_zero_star {
     double weight = 1.0;
@@ -44,20 +44,25 @@ struct cfg_zero_star {
     }
 
     template <grouped_tensor T>
-    void combine(std::span<T* const> predictions, const call_site& where) {
+    [[nodiscard]] sample_blend<T> weigh(std::span<T* const> predictions, const call_site& where) {
         T& c = *predictions[0];
         const std::size_t evaluated = evaluations(where);
         if (evaluated == 0) {
             T* const written[] = {&c};
             tensor_traits<T>::affine(written, {}, {});
-        } else if (evaluated == 2) {
-            const T& u = *predictions[1];
-            products(c, u, found);
-            combine_samples(c, u, weights, [&](std::size_t i) {
-                const double s = found[i].uu > 0.0 ? found[i].cu / found[i].uu : 0.0;
-                return std::pair(weight, (1.0 - weight) * s);
-            });
         }
+        if (evaluated < 2) { return {{predictions[0], predictions[1]}, {}}; }
+        T& u = *predictions[1];
+        products(c, u, found);
+        return blend_samples(c, u, weights, [&](std::size_t i) {
+            const double s = found[i].uu > 0.0 ? found[i].cu / found[i].uu : 0.0;
+            return std::pair(weight, (1.0 - weight) * s);
+        });
+    }
+
+    template <grouped_tensor T>
+    void combine(std::span<T* const> predictions, const call_site& where) {
+        apply_blend(*predictions[0], weigh(predictions, where));
     }
 };
 

@@ -117,20 +117,34 @@ void products(const T& c, const T& u, std::vector<sample_products>& out, bool su
     }
 }
 
-/// c becomes `of_c c + of_u u` with weights of each sample; `weights` is working memory.
-/// - `weigh`  weights of sample i: `weigh(i)` is a pair.
-template <grouped_tensor T, class Weigh>
-void combine_samples(T& c, const T& u, std::vector<double>& weights, const Weigh& weigh) {
-    const std::size_t samples = tensor_traits<T>::batch(c);
+/// Two tensors and their weights, those of sample i at 2 i. No weights: the first alone, as it is.
+template <tensor T>
+struct sample_blend {
+    T* tensors[2];
+    std::span<const double> weights;
+};
+
+/// The blend of two tensors whose weights in sample i are the pair `weigh(i)`; `weights` keeps them.
+template <tensor T, class Weigh>
+[[nodiscard]] sample_blend<T> blend_samples(T& first, T& second, std::vector<double>& weights,
+                                            const Weigh& weigh) {
+    const std::size_t samples = tensor_traits<T>::batch(first);
     weights.resize(2 * samples);
     for (std::size_t i = 0; i < samples; ++i) {
-        const auto [of_c, of_u] = weigh(i);
-        weights[2 * i] = of_c;
-        weights[2 * i + 1] = of_u;
+        const auto [of_first, of_second] = weigh(i);
+        weights[2 * i] = of_first;
+        weights[2 * i + 1] = of_second;
     }
-    T* const written[] = {&c};
-    const T* const read[] = {&c, &u};
-    affine_groups<T>(written, weights, read, samples);
+    return {{&first, &second}, weights};
+}
+
+/// `out` becomes what a blend stands for; its first tensor is `out`.
+template <grouped_tensor T>
+void apply_blend(T& out, const sample_blend<T>& blend) {
+    if (blend.weights.empty()) { return; }
+    T* const written[] = {&out};
+    const T* const read[] = {blend.tensors[0], blend.tensors[1]};
+    affine_groups<T>(written, blend.weights, read, tensor_traits<T>::batch(out));
 }
 
 }  // namespace tweedie::guidance

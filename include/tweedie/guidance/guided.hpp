@@ -68,6 +68,15 @@ concept data_rule = tensor<T> && requires(Rule& rule, const Rule& same, std::spa
     rule.combine(predictions, where);
 };
 
+/// A `data_rule` whose guided prediction is a blend of two tensors with weights of each sample: `weigh` gives them,
+/// and the step itself combines. `combine` does the same where x0_hat is wanted.
+template <class Rule, class T>
+concept weighing_rule =
+    data_rule<Rule, T> && requires(Rule& rule, std::span<T* const> predictions, const call_site& where) {
+        { rule.weigh(predictions, where).tensors[0] } -> std::convertible_to<T*>;
+        { rule.weigh(predictions, where).weights } -> std::convertible_to<std::span<const double>>;
+    };
+
 /// A network that makes several predictions of one state in one call: `net(x, level, outputs)`. An output that
 /// is not wanted is null.
 template <class Network, class T>
@@ -152,11 +161,18 @@ public:
     void answer(const stepper<T, Noise>& s, std::span<T* const> tensors) {
         evaluate(*this, s, tensors);
         if constexpr (!linear) {
-            if constexpr (gives == answer_kind::data_prediction) {
-                s.data_predictions(tensors.first(rule_.evaluations(s.site())));
-            }
+            predict(s, tensors);
             rule_.combine(tensors, s.site());
         }
+    }
+
+    /// The same, but what it would combine is given as a blend.
+    template <tensor T, class Noise>
+        requires predicting_networks<T, network_of<Models>...> && weighing_rule<Rule, T>
+    auto weigh(const stepper<T, Noise>& s, std::span<T* const> tensors) {
+        evaluate(*this, s, tensors);
+        predict(s, tensors);
+        return rule_.weigh(tensors, s.site());
     }
 
     template <tensor T, class Noise>
@@ -168,6 +184,13 @@ public:
 private:
     static constexpr bool joint = sizeof...(Models) == 1;
     static constexpr std::size_t most_networks = 32;
+
+    template <class T, class Noise>
+    void predict(const stepper<T, Noise>& s, std::span<T* const> tensors) const {
+        if constexpr (gives == answer_kind::data_prediction) {
+            s.data_predictions(tensors.first(rule_.evaluations(s.site())));
+        }
+    }
 
     template <class Self, class T, class Noise>
     static void evaluate(Self& self, const stepper<T, Noise>& s, std::span<T* const> tensors) {

@@ -197,7 +197,18 @@ void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
                 while (tensors.size() < model.outputs()) { tensors.push_back(traits::like(asked->x)); }
                 for (T& tensor : tensors) { outputs.push_back(&tensor); }
             }
-            model.answer(std::as_const(s), std::span<T* const>(outputs));
+            constexpr bool weighs = !observes && !transforms && requires {
+                model.weigh(std::as_const(s), std::span<T* const>(outputs)).weights;
+            };
+            if constexpr (weighs) {
+                const auto blend = model.weigh(std::as_const(s), std::span<T* const>(outputs));
+                if (!blend.weights.empty()) {
+                    s.supply_blend(blend.tensors, blend.weights);
+                    continue;
+                }
+            } else {
+                model.answer(std::as_const(s), std::span<T* const>(outputs));
+            }
             if constexpr (std::remove_cvref_t<Model>::gives == answer_kind::output) {
                 supply(tensors[0]);
             } else if constexpr (std::remove_cvref_t<Model>::gives == answer_kind::data_prediction) {

@@ -7,6 +7,7 @@
 #include <tweedie/random/noise.hpp>
 #include <tweedie/run/program.hpp>
 #include <tweedie/run/result.hpp>
+#include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/field_matrix.hpp>
 
@@ -246,6 +247,57 @@ public:
         require_column();
         T* const outputs[] = {&x0_hat};
         apply(program_.call(call_).then, {outputs, 1}, outputs, call_ + 1);
+    }
+
+    /// Answers the pending query with a blend of tensors whose weights differ from sample to sample: those of
+    /// sample i begin at `weights[i * tensors.size()]`. The plan's one output is their sum: what the network
+    /// returns, or x0_hat for a program made with `output_column::data_prediction`. One pass over memory, two
+    /// where the step draws noise or has fields. The tensors may be overwritten.
+    void supply_blend(std::span<T* const> tensors, std::span<const double> weights)
+        requires grouped_tensor<T>
+    {
+        require_outputs(1);
+        for (const T* const one : tensors) { require_shape(*one); }
+        const std::size_t samples = tensor_traits<T>::batch(buffers_[0]);
+        const std::size_t b = tensors.size();
+        if (b == 0 || weights.size() != samples * b) {
+            throw std::invalid_argument("stepper: a blend must have a weight for each tensor and sample");
+        }
+        const detail::placed_pass& pass = program_.call(call_).then;
+        const bool adopts = pass.adopts != detail::npos;
+        const std::vector<std::size_t>& inputs = adopts ? pass.adopting_inputs : pass.inputs;
+        const std::vector<double>& matrix = adopts ? pass.adopting : pass.coefficients;
+        const std::size_t n = inputs.size();
+        const std::size_t k = pass.outputs.size() + (adopts ? 1 : 0);
+        std::size_t output = 0;
+        while (output < n && !detail::is_output(inputs[output])) { ++output; }
+        if (pass.fields || !pass.draws.empty() || output == n || n + b > most_registers) {
+            const T* read[most_registers];
+            for (std::size_t j = 0; j < b; ++j) { read[j] = tensors[j]; }
+            affine_groups<T>(tensors.first(1), weights, {read, b}, samples);
+            apply(pass, {tensors.data(), 1}, tensors.data(), call_ + 1);
+            return;
+        }
+        const T* read[most_registers];
+        T* written[most_registers];
+        for (std::size_t i = 0; i < n; ++i) { read[i] = i == output ? tensors[0] : &buffers_[inputs[i]]; }
+        for (std::size_t j = 1; j < b; ++j) { read[n + j - 1] = tensors[j]; }
+        for (std::size_t i = 0; i < pass.outputs.size(); ++i) { written[i] = &buffers_[pass.outputs[i]]; }
+        if (adopts) { written[k - 1] = &buffers_[pass.adopts]; }
+        const std::size_t columns = n + b - 1;
+        blended_.resize(samples * k * columns);
+        for (std::size_t s = 0; s < samples; ++s) {
+            for (std::size_t r = 0; r < k; ++r) {
+                double* const row = &blended_[(s * k + r) * columns];
+                for (std::size_t i = 0; i < n; ++i) { row[i] = matrix[r * n + i]; }
+                for (std::size_t j = 0; j < b; ++j) {
+                    row[j == 0 ? output : n + j - 1] = weights[s * b + j] * matrix[r * n + output];
+                }
+            }
+        }
+        const bool finite = affine_groups<T>({written, k}, blended_, {read, columns}, samples);
+        nfe_ += program_.call(call_).evaluations;
+        finish_pass(finite, call_ + 1);
     }
 
     /// Network evaluations the pending query costs.
@@ -497,6 +549,10 @@ private:
             }
         }
         if (!outputs.empty()) { nfe_ += program_.call(call_).evaluations; }
+        finish_pass(finite, next_call);
+    }
+
+    void finish_pass(bool finite, std::size_t next_call) {
         if (!finite) {
             status_ = run_status::non_finite;
             return;
@@ -540,6 +596,7 @@ private:
     std::vector<stream> streams_;  // of one pass
     std::vector<T> drawn_;         // its noise, for tensors that cannot make it on the way
     std::optional<T> spare_;       // holds outputs that are expressions
+    std::vector<double> blended_;  // a pass with weights of each sample
     std::size_t call_ = 0;
     std::size_t nfe_ = 0;
     run_status status_ = run_status::running;

@@ -387,23 +387,36 @@ TEST_CASE("rules compose with hooks and with steppers of one's own", "[guidance]
     CHECK(largest(run(apg{.weight = 2.5, .momentum = 0.0, .eta = 1.0}) - expected) < 1e-12);
     CHECK(largest(run(s_cfg{.weight = 2.5, .regions = everywhere}) - expected) < 1e-12);
 
-    apg rule{.weight = 3.0};
-    const auto g = guided(rule, c, u);
+    const auto g = guided(apg{.weight = 3.0}, c, u);
     MatrixXd x(24, 3);
     start_from_noise(x, p.levels.front(), noise{.seed = 3});
-    stepper s(program(p, g), x);
-    MatrixXd a = x;
+    const auto by_oneself = [&](bool blend) {
+        apg rule{.weight = 3.0};
+        stepper s(program(p, g), x);
+        MatrixXd a = x;
+        MatrixXd b = x;
+        MatrixXd* const predictions[] = {&a, &b};
+        while (const auto asked = s.next()) {
+            c.network()(asked->x, asked->level, a);
+            u.network()(asked->x, asked->level, b);
+            s.data_predictions(predictions);
+            if (blend) {
+                const auto found = rule.weigh(std::span<MatrixXd* const>(predictions), s.site());
+                CHECK(refusal([&] { s.supply_blend(found.tensors, found.weights.first(5)); }) ==
+                      "stepper: a blend must have a weight for each tensor and sample");
+                s.supply_blend(found.tensors, found.weights);
+            } else {
+                rule.combine(std::span<MatrixXd* const>(predictions), s.site());
+                s.supply_data_prediction(std::move(a));
+            }
+        }
+        CHECK(s.result().network_calls == 10);
+        return s.x();
+    };
+    auto same = g;
+    CHECK(by_oneself(true) == end_of(p, same));
+    CHECK(largest(by_oneself(false) - by_oneself(true)) < 1e-13);
     MatrixXd b = x;
-    MatrixXd* const predictions[] = {&a, &b};
-    while (const auto asked = s.next()) {
-        c.network()(asked->x, asked->level, a);
-        u.network()(asked->x, asked->level, b);
-        s.data_predictions(predictions);
-        rule.combine(std::span<MatrixXd* const>(predictions), s.site());
-        s.supply_data_prediction(std::move(a));
-    }
-    CHECK(s.result().network_calls == 10);
-    CHECK(s.x() == end_of(p, guided(apg{.weight = 3.0}, c, u)));
     stepper folded(program(p, guided(cfg{.weight = 2.0}, c, u)), x);
     CHECK(refusal([&] { folded.supply_data_prediction(std::move(b)); }) ==
           "stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
