@@ -513,7 +513,7 @@ TEST_CASE("a plan of several outputs is written and read back, with fields too",
         const linear_form m = w.data_prediction(x, s);
         const linear_form past = old;
         old = m;
-        x = a * x + (1.0 - a) * m + 0.1 * past + 0.01 * w.noise() + w.constant(a);
+        x = a * x + (1.0 - a) * m + 0.1 * past + 0.1 * (a * w.noise()) + w.constant(a);
     }
     const plan p = w.finish(x);
     const plan folded = g.fold(p, output_column::network);
