@@ -5,6 +5,7 @@
 // allocation.
 
 #include <tweedie/grid/karras.hpp>
+#include <tweedie/guidance/cfg.hpp>
 #include <tweedie/plan/field.hpp>
 #include <tweedie/plan/writer.hpp>
 #include <tweedie/random/noise.hpp>
@@ -84,6 +85,31 @@ void ours(benchmark::State& state, const tweedie::program& shared, std::size_t s
     state.counters["bar_count"] = 0.0;
 }
 
+/// Whole guided steps: both outputs given.
+void ours_guided(benchmark::State& state, const tweedie::program& shared, std::size_t size) {
+    const tensor begin = ramp(size, 80.0F);
+    tensor conditional = ramp(size, 1.0F);
+    tensor base = ramp(size, 0.7F);
+    tensor* const outputs[] = {&conditional, &base};
+    std::size_t during = 0;
+    for (auto unused : state) {
+        state.PauseTiming();
+        tweedie::stepper s(shared, begin);
+        const std::size_t before = allocated;
+        state.ResumeTiming();
+        while (s.next()) { s.supply(outputs); }
+        benchmark::DoNotOptimize(s.x().data());
+        state.PauseTiming();
+        during = allocated - before;
+        if (!s.result()) { state.SkipWithError("the run did not finish"); }
+        state.ResumeTiming();
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(size * steps));
+    state.counters["bar"] = 1.15;
+    state.counters["count"] = static_cast<double>(during);
+    state.counters["bar_count"] = 0.0;
+}
+
 // The hand-written loops. `c` holds made-up coefficients that keep the numbers small.
 constexpr float c[] = {0.9F, 0.05F, 0.02F, -0.01F, 0.015F, 0.3F};
 
@@ -98,6 +124,16 @@ void hand_two(std::size_t size, float* __restrict x, float* __restrict m, const 
         const float x_i = x[i], e_i = e[i];
         x[i] = a * x_i + b * e_i + d * m[i];
         m[i] = r * x_i + s * e_i;
+    }
+}
+
+void hand_two_guided(std::size_t size, float* __restrict x, float* __restrict m, const float* __restrict e,
+                     const float* __restrict g) {
+    const float a = c[0], b = c[1], d = c[2], s = c[3], q = c[4], r = c[5];
+    for (std::size_t i = 0; i < size; ++i) {
+        const float x_i = x[i], e_i = e[i], g_i = g[i];
+        x[i] = a * x_i + b * e_i + q * g_i + d * m[i];
+        m[i] = r * x_i + s * e_i + b * g_i;
     }
 }
 
@@ -232,6 +268,28 @@ void add(const std::string& name, const tweedie::program& shared, const Step& st
     }
 }
 
+/// A guided step of DPM-Solver++(2M), of two epsilon networks.
+void add_guided(const std::string& shape, std::size_t size) {
+    const std::string what = "guided dpm_solver steps float " + shape;
+    const auto network = [](const tensor&, const tweedie::network_level&, tensor&) {};
+    const tweedie::schedule::vp_linear schedule;
+    const tweedie::denoiser model(network, tweedie::prediction::epsilon, schedule);
+    const auto guided = tweedie::guidance::guided(tweedie::guidance::cfg{.weight = 3.0}, model, model);
+    const tweedie::program shared(tweedie::solver::dpm_solver{.lower_order_final = false}.plan(
+                                      schedule, tweedie::grid::karras(schedule, static_cast<int>(steps))),
+                                  guided);
+    benchmark::RegisterBenchmark((what + "/ours").c_str(), [shared, size](benchmark::State& state) {
+        ours_guided(state, shared, size);
+    });
+    benchmark::RegisterBenchmark((what + "/baseline").c_str(), [size](benchmark::State& state) {
+        const tensor base = ramp(size, 0.7F);
+        baseline(state, size,
+                 [&](std::size_t count, std::vector<tensor>& held, std::size_t, const tensor& e) {
+                     hand_two_guided(count, held[0].data(), held[1].data(), e.data(), base.data());
+                 });
+    });
+}
+
 /// The rows of a method with fields; the program and the hand-written loop have the same numbers.
 void add_fields(const std::string& shape, std::size_t size) {
     const std::string what = "two steps with fields, float " + shape;
@@ -264,6 +322,9 @@ const int registered = [] {
         [](std::size_t size, std::vector<tensor>& held, std::size_t, const tensor& e) {
             hand_two(size, held[0].data(), held[1].data(), e.data());
         });
+    add_guided("4x64x64", 4 * 64 * 64);
+    add_guided("16x128x128", 16 * 128 * 128);
+    add_guided("3x1024x1024", 3 * 1024 * 1024);
     add("unipc-3", make_program(tweedie::solver::unipc{.lower_order_final = false}),
         [](std::size_t size, std::vector<tensor>& held, std::size_t i, const tensor& e) {
             hand_three(size, held[0].data(), held[1 + i % 3].data(), held[1 + (i + 1) % 3].data(),

@@ -29,6 +29,7 @@ set(
     include/tweedie/detail/random_paths.hpp
     include/tweedie/detail/reduce.hpp
     include/tweedie/detail/rounded_product.hpp
+    include/tweedie/detail/shared_function.hpp
     include/tweedie/detail/simd.hpp
     include/tweedie/detail/small_array.hpp
     include/tweedie/detail/torch_paths.hpp
@@ -52,12 +53,24 @@ set(
     include/tweedie/grid/time_power.hpp
     include/tweedie/grid/uniform.hpp
     include/tweedie/guidance/anderson.hpp
+    include/tweedie/guidance/apg.hpp
+    include/tweedie/guidance/cfg.hpp
+    include/tweedie/guidance/cfg_rescale.hpp
+    include/tweedie/guidance/cfg_zero_star.hpp
+    include/tweedie/guidance/combined.hpp
     include/tweedie/guidance/evaluate.hpp
+    include/tweedie/guidance/frequency_decoupled.hpp
     include/tweedie/guidance/gradient.hpp
+    include/tweedie/guidance/gram.hpp
+    include/tweedie/guidance/guided.hpp
     include/tweedie/guidance/look_ahead.hpp
     include/tweedie/guidance/loss_guided.hpp
     include/tweedie/guidance/manifold_projection.hpp
     include/tweedie/guidance/particles.hpp
+    include/tweedie/guidance/precision_weighted.hpp
+    include/tweedie/guidance/rectified_cfgpp.hpp
+    include/tweedie/guidance/s_cfg.hpp
+    include/tweedie/guidance/tcfg.hpp
     include/tweedie/model/convention.hpp
     include/tweedie/model/denoiser.hpp
     include/tweedie/model/prediction.hpp

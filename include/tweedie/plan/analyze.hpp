@@ -122,7 +122,7 @@ private:
         throw std::invalid_argument("analyze: variance must be finite and >= 0");
     }
     require_plan(p);
-    if (p.output != output_column::data_prediction) {
+    if (p.output != output_column::data_prediction || p.outputs != 1) {
         throw std::invalid_argument("analyze: the plan must not be folded");
     }
     if (p.elements != 0) {

@@ -27,8 +27,8 @@ struct plan_field {
 /// One new register as a combination of what a pass reads.
 ///
 /// - `name`      for people: what the solver calls it.
-/// - `weights`   one per column of the pass: registers, then the network's output (if the pass follows a
-///               call), then fresh noise.
+/// - `weights`   one per column of the pass: registers, then the network's outputs (if the pass follows a
+///               call; one in most plans), then fresh noise.
 /// - `fields`    of the columns whose weight differs from element to element, by ascending column: the weight
 ///               at element e is `weights[column] * values[e]`. Empty in most plans.
 /// - `constant`  added to the sum, read from nothing.
@@ -93,6 +93,11 @@ struct plan_pass {
 /// - `asks`         what the network is told; `at` and `to`, by their times, until the plan is folded.
 /// - `x0`           `x0_hat = x0.x * x + x0.output * output`; (0, 1) until the plan is folded: the output is
 ///                  x0_hat.
+/// - `blend`        of a call that has several outputs, their weights: `x0_hat = x0.x * x + x0.output * sum_j
+///                  blend[j] * output_j`. An output of weight 0 is not read, nor need it be evaluated. Empty:
+///                  there is one output.
+/// - `asked_for`    network evaluations made for the one output of a call whose `blend` is empty: several
+///                  where a rule that depends on the data makes one of them.
 struct plan_call {
     std::size_t step = 0;
     level at;
@@ -102,7 +107,17 @@ struct plan_call {
     double input_scale = 1.0;
     network_level asks;
     read_weights x0;
+    std::vector<double> blend = {};
+    std::size_t asked_for = 1;
     plan_pass then;
+
+    /// Network evaluations this call costs.
+    [[nodiscard]] std::size_t evaluations() const {
+        if (blend.empty()) { return asked_for; }
+        std::size_t read = 0;
+        for (const double w : blend) { read += w != 0.0 ? 1U : 0U; }
+        return read;
+    }
 
     friend bool operator==(const plan_call&, const plan_call&) = default;
 };
@@ -118,6 +133,7 @@ enum class output_column {
 ///
 /// Register 0 holds the state at the start and at the end. `start` is the pass before the first call; it
 /// usually copies. `elements` is how many elements a sample has to have, because there are fields; 0: any.
+/// `outputs` is how many outputs a call has: 1 unless the plan is folded for guidance.
 /// Written by a solver, changed by `fold`, run by `sample` and `stepper`, examined by
 /// `analyze`, `counts` and `to_text`.
 struct plan {
@@ -127,13 +143,19 @@ struct plan {
     plan_pass start;
     std::vector<plan_call> calls;
     std::size_t elements = 0;
+    std::size_t outputs = 1;
+
+    /// Columns of the passes after a call that stand for its outputs: x0_hat is one.
+    [[nodiscard]] std::size_t output_columns() const {
+        return output == output_column::network ? outputs : 1;
+    }
 
     friend bool operator==(const plan&, const plan&) = default;
 };
 
 /// What a plan costs, known before it runs.
 ///
-/// - `network_calls`  NFE.
+/// - `network_calls`  NFE: network evaluations, of a call with several outputs one for each that is read.
 /// - `draws`          normal tensors drawn.
 /// - `live_tensors`   registers held at once, at most, the network's output not counted.
 /// - `reads`, `writes`  tensors read and written by all passes together; a register that only moves costs
@@ -170,9 +192,9 @@ inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
 }
 
 /// What each row of a pass merely moves, of its first `columns` columns (registers and the output, not
-/// draws), or `npos` where it computes. Of two rows that are the same column, the second computes a copy. The
-/// network's output, the last column after a call, is moved only if another row reads it: what comes from the
-/// network is always looked at once.
+/// draws), or `npos` where it computes. Of two rows that are the same column, the second computes a copy. A
+/// network's output, one of the last columns after a call, is moved only if another row reads it: what comes
+/// from the network is always looked at once. Of several outputs one is moved.
 [[nodiscard]] inline std::vector<std::size_t> moved_columns(const plan_pass& pass, std::size_t registers,
                                                             std::size_t columns) {
     std::vector<std::size_t> moved(pass.rows.size(), npos);
@@ -196,8 +218,14 @@ inline constexpr std::size_t npos = static_cast<std::size_t>(-1);
             if (pass.rows[r].weights[c] != 0.0) { read[c] = 1; }
         }
     }
+    bool moves_output = false;
     for (std::size_t& source : moved) {
-        if (source != npos && source >= registers && read[source] == 0) { source = npos; }
+        if (source == npos || source < registers) { continue; }
+        if (read[source] == 0 || moves_output) {
+            source = npos;
+        } else {
+            moves_output = true;
+        }
     }
     return moved;
 }
@@ -231,6 +259,7 @@ inline void require_fields(const plan_row& row, std::size_t elements) {
 /// - errors  `std::invalid_argument`, one message per rule.
 inline void require_plan(const plan& p) {
     if (p.calls.empty()) { throw std::invalid_argument("plan: need at least one network call"); }
+    if (p.outputs == 0) { throw std::invalid_argument("plan: a call must have at least one output"); }
     const auto require_pass = [&](const plan_pass& pass, std::size_t columns) {
         if (pass.rows.empty()) {
             throw std::invalid_argument("plan: every pass must write at least one register");
@@ -269,7 +298,15 @@ inline void require_plan(const plan& p) {
         if (!(call.input_scale != 0.0 && std::isfinite(call.input_scale))) {
             throw std::invalid_argument("plan: an input scale must be finite and not zero");
         }
-        require_pass(call.then, registers + 1);
+        if (call.blend.size() != (p.outputs == 1 ? 0 : p.outputs)) {
+            throw std::invalid_argument("plan: the blend of a call must have one weight per output");
+        }
+        for (const double w : call.blend) {
+            if (!std::isfinite(w)) {
+                throw std::invalid_argument("plan: the blend of a call must be finite");
+            }
+        }
+        require_pass(call.then, registers + p.output_columns());
         registers = call.then.rows.size();
     }
 }
@@ -278,7 +315,6 @@ inline void require_plan(const plan& p) {
 [[nodiscard]] inline plan_counts counts(const plan& p) {
     require_plan(p);
     plan_counts total;
-    total.network_calls = p.calls.size();
     std::size_t held = 1;
     const auto add = [&](const plan_pass& pass, std::size_t outputs) {
         total.draws += pass.draws.size();
@@ -299,7 +335,10 @@ inline void require_plan(const plan& p) {
         held = pass.rows.size();
     };
     add(p.start, 0);
-    for (const plan_call& call : p.calls) { add(call.then, 1); }
+    for (const plan_call& call : p.calls) {
+        total.network_calls += call.evaluations();
+        add(call.then, p.output_columns());
+    }
     total.live_tensors = total.live_tensors < held ? held : total.live_tensors;
     return total;
 }

@@ -34,7 +34,9 @@ namespace tweedie {
 /// `asks` (t alpha sigma condition, of a flow map `to` and the same again) and `x0` (weights of x and out).
 /// Numbers are the shortest that read back to the same double. A plan with fields also has a line `elements`,
 /// terms like `0.5 f3 r1`, and at its end the numbers of each field: `field f3` and one per element. A
-/// constant is a multiple of `one`.
+/// constant is a multiple of `one`. A plan of several outputs has a line `outputs 2`, they are called `out`,
+/// `out1`, ..., and its calls a line `blend` with their weights. `asked_for 2` is the number of evaluations
+/// behind one output.
 [[nodiscard]] inline std::string to_text(const plan& p) {
     require_plan(p);
     std::string text;
@@ -58,7 +60,7 @@ namespace tweedie {
     };
     std::size_t registers = 1;
     const auto write_pass = [&](const plan_pass& pass, bool after_call) {
-        const std::size_t outputs = registers + (after_call ? 1 : 0);
+        const std::size_t outputs = registers + (after_call ? p.output_columns() : 0);
         if (!pass.draws.empty()) {
             text += "  draws";
             for (const std::uint32_t d : pass.draws) { text += " z" + std::to_string(d); }
@@ -86,6 +88,7 @@ namespace tweedie {
                     text += " r" + std::to_string(c);
                 } else if (c < outputs) {
                     text += " out";
+                    if (c > registers) { text += std::to_string(c - registers); }
                 } else {
                     text += " z" + std::to_string(pass.draws[c - outputs]);
                 }
@@ -103,6 +106,7 @@ namespace tweedie {
     text += "tweedie plan 1\nsolver " + p.solver + "\noutput " +
             (p.output == output_column::network ? "network" : "x0_hat") + '\n';
     if (p.elements != 0) { text += "elements " + std::to_string(p.elements) + '\n'; }
+    if (p.outputs != 1) { text += "outputs " + std::to_string(p.outputs) + '\n'; }
     for (const level& l : p.levels) {
         text += "level ";
         write_level(l);
@@ -136,6 +140,15 @@ namespace tweedie {
             number(call.x0.output);
             text += '\n';
         }
+        if (!call.blend.empty()) {
+            text += "  blend";
+            for (const double w : call.blend) {
+                text += ' ';
+                number(w);
+            }
+            text += '\n';
+        }
+        if (call.asked_for != 1) { text += "  asked_for " + std::to_string(call.asked_for) + '\n'; }
         write_pass(call.then, true);
     }
     for (std::size_t f = 0; f < fields.size(); ++f) {
@@ -211,6 +224,9 @@ public:
             fail(std::string("expected '") + prefix + "' and a number");
         }
         return parse<std::size_t>(w.substr(1));
+    }
+    std::size_t index_after(std::string_view prefix) {
+        return parse<std::size_t>(word().substr(prefix.size()));
     }
     std::size_t count() { return parse<std::size_t>(word()); }
     std::uint32_t draw() {
@@ -293,7 +309,7 @@ private:
     const auto begin_pass = [&](plan_pass& next, bool after_call) {
         if (pass != nullptr) { registers = pass->rows.size(); }
         pass = &next;
-        outputs = registers + (after_call ? 1 : 0);
+        outputs = registers + (after_call ? p.output_columns() : 0);
     };
     const auto read_row = [&] {
         if (in.index('r') != pass->rows.size()) { in.fail("registers must be written in order"); }
@@ -319,9 +335,10 @@ private:
                 continue;
             }
             std::size_t column = outputs + pass->draws.size();
-            if (in.peek() == "out") {
-                in.word();
-                column = outputs > registers ? registers : column;
+            if (in.peek().substr(0, 3) == "out") {
+                column = registers + (in.peek() == "out" ? 0 : in.index_after("out"));
+                if (in.peek() == "out") { in.word(); }
+                if (column >= outputs) { column = row.weights.size(); }
             } else if (!in.peek().empty() && in.peek().front() == 'z') {
                 const std::size_t draw = in.index('z');
                 for (std::size_t d = 0; d < pass->draws.size(); ++d) {
@@ -354,6 +371,10 @@ private:
         } else if (key == "elements") {
             in.word();
             p.elements = in.count();
+        } else if (key == "outputs") {
+            if (pass != nullptr) { in.fail("'outputs' must come before 'start'"); }
+            in.word();
+            p.outputs = in.count();
         } else if (key == "field") {
             static_cast<void>(in.remainder());  // read already
         } else if (key == "level") {
@@ -395,6 +416,12 @@ private:
             static_cast<told_level&>(asks) = in.read_told();
             asks.to.reset();
             if (in.goes_on("to")) { asks.to = in.read_told(); }
+        } else if (key == "blend" && !p.calls.empty()) {
+            in.word();
+            while (!in.at_end()) { p.calls.back().blend.push_back(in.real()); }
+        } else if (key == "asked_for" && !p.calls.empty()) {
+            in.word();
+            p.calls.back().asked_for = in.count();
         } else if (key == "x0" && !p.calls.empty()) {
             in.word();
             p.calls.back().x0.x = in.real();

@@ -19,19 +19,22 @@ namespace tweedie {
 ///
 /// The inputs belong to different runs and may be at different noise levels. References are valid during the
 /// call only.
-/// - runs  the name of each run, as `batch::add` gave it: what a network is conditioned on may differ.
+/// - runs      the name of each run, as `batch::add` gave it: what a network is conditioned on may differ.
+/// - branches  which output of that run's call it is: 0, and with guidance (`guidance::guided`) the base's
+///             number too. A guided run is asked for each output that is read, one after the other.
 template <tensor T>
 struct batched_query {
     std::span<const T* const> inputs;
     std::span<const network_level* const> levels;
     std::span<T* const> outputs;
     std::span<const std::size_t> runs;
+    std::span<const std::size_t> branches;
 };
 
 /// A network that evaluates many states at once, each at its own level: `net(const batched_query<T>&)` fills
 /// `outputs`.
 ///
-/// Semantics the compiler cannot check: output i depends on input i, level i and run i alone.
+/// Semantics the compiler cannot check: output i depends on input i, level i, run i and branch i alone.
 template <class Network, class T>
 concept batched_network =
     tensor<T> && requires(Network& network, const batched_query<T>& asked) { network(asked); };
@@ -87,29 +90,47 @@ public:
         levels_.clear();
         outputs_.clear();
         names_.clear();
+        branches_.clear();
+        places_.clear();
+        std::size_t tensors = 0;  // one for each output of each run, those that are not read too
         for (std::size_t i = 0; i < count; ++i) {
             const entry& next = runs_[queue_[(first_ + i) % queue_.size()]];
             const auto asked = next.run.next();
-            inputs_.push_back(&asked->x);
-            levels_.push_back(&asked->level);
-            names_.push_back(next.name);
-            if (i == memory_.size()) {
-                memory_.push_back(tensor_traits<T>::like(asked->x));
-            } else if (!tensor_traits<T>::same_shape(memory_[i], asked->x)) {  // runs of several shapes
-                T fitting = tensor_traits<T>::like(asked->x);
-                std::swap(memory_[i], fitting);
+            const std::size_t outputs = asked->blend.empty() ? 1 : asked->blend.size();
+            for (std::size_t branch = 0; branch < outputs; ++branch, ++tensors) {
+                if (tensors == memory_.size()) {
+                    memory_.push_back(tensor_traits<T>::like(asked->x));
+                } else if (!tensor_traits<T>::same_shape(memory_[tensors],
+                                                         asked->x)) {  // runs of several shapes
+                    T fitting = tensor_traits<T>::like(asked->x);
+                    std::swap(memory_[tensors], fitting);
+                }
+                if (!asked->blend.empty() && asked->blend[branch] == 0.0) { continue; }
+                inputs_.push_back(&asked->x);
+                levels_.push_back(&asked->level);
+                names_.push_back(next.name);
+                branches_.push_back(branch);
+                places_.push_back(tensors);
             }
         }
-        for (std::size_t i = 0; i < count; ++i) { outputs_.push_back(&memory_[i]); }
-        network(batched_query<T>{inputs_, levels_, outputs_, names_});
-        for (std::size_t i = 0; i < count; ++i) {
-            if (!tensor_traits<T>::same_shape(memory_[i], *inputs_[i])) {
+        for (const std::size_t place : places_) { outputs_.push_back(&memory_[place]); }
+        network(batched_query<T>{inputs_, levels_, outputs_, names_, branches_});
+        for (std::size_t i = 0; i < outputs_.size(); ++i) {
+            if (!tensor_traits<T>::same_shape(*outputs_[i], *inputs_[i])) {
                 throw std::invalid_argument("batch: each output must have the shape of its input");
             }
         }
+        tensors = 0;
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t place = queue_[first_];
-            runs_[place].run.supply(std::move(memory_[i]));
+            const std::size_t outputs = runs_[place].run.next()->blend.size();
+            if (outputs == 0) {
+                runs_[place].run.supply(std::move(memory_[tensors++]));
+            } else {
+                outputs_.clear();
+                while (outputs_.size() < outputs) { outputs_.push_back(&memory_[tensors++]); }
+                runs_[place].run.supply(std::span<T* const>(outputs_));
+            }
             first_ = (first_ + 1) % queue_.size();
             --waiting_;
             enqueue(place);
@@ -180,6 +201,8 @@ private:
     std::vector<const network_level*> levels_;
     std::vector<T*> outputs_;
     std::vector<id> names_;
+    std::vector<std::size_t> branches_;
+    std::vector<std::size_t> places_;  // in memory, of each output that is asked for
     std::vector<T> memory_;
 };
 

@@ -45,16 +45,14 @@ concept jumped_plan = tensor<T> && requires(const P& p, T& x) {
 /// Everything else as `sample` for plans.
 template <class P, class Model, class X, class Noise = no_noise, class... Hooks>
     requires writable_state<X> && jumped_plan<P, owned_t<std::remove_cvref_t<X>>> &&
-             is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+             model_for<Model, owned_t<std::remove_cvref_t<X>>> &&
              noise_source<Noise, scalar_t<std::remove_cvref_t<X>>> &&
              hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
 run_result sample(const P& p, Model&& model, X&& x, Noise source = {}, hooks<Hooks...> run = {}) {
     using T = owned_t<std::remove_cvref_t<X>>;
     constexpr bool transforms = !std::same_as<decltype(run.transform), no_hook>;
 
-    const program ready(p.rest(), model.convention(),
-                        transforms ? output_column::data_prediction : output_column::network);
+    const program ready = detail::program_for(p.rest(), model, transforms);
     T start = detail::owned_copy<T>(std::as_const(x));
     p.jump()(start);
     stepper s(ready, std::move(start), std::move(source));
@@ -66,8 +64,7 @@ run_result sample(const P& p, Model&& model, X&& x, Noise source = {}, hooks<Hoo
 /// The same for a deterministic plan with hooks.
 template <class P, class Model, class X, class... Hooks>
     requires writable_state<X> && jumped_plan<P, owned_t<std::remove_cvref_t<X>>> &&
-             is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+             model_for<Model, owned_t<std::remove_cvref_t<X>>> &&
              hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
 run_result sample(const P& p, Model&& model, X&& x, hooks<Hooks...> run) {
     return sample(p, std::forward<Model>(model), std::forward<X>(x), no_noise{}, std::move(run));

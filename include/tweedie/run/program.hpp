@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,14 +23,15 @@ namespace tweedie {
 
 namespace detail {
 
-/// A pass with its registers placed in buffers: one `affine`, then at most one buffer that takes the
-/// network's output as it is.
+/// A pass with its registers placed in buffers: one `affine`, then at most one buffer that takes one of the
+/// network's outputs as it is.
 struct placed_pass {
-    std::vector<std::size_t> inputs;   // buffers read; `output_buffer` stands for the network's output
+    std::vector<std::size_t> inputs;   // buffers read; `output_buffer - j` stands for the network's output j
     std::vector<std::size_t> outputs;  // buffers written
     std::vector<double> coefficients;  // outputs x (inputs + draws), row by row
     std::vector<std::uint32_t> draws;
-    std::size_t adopts = npos;  // buffer whose new content is the network's output itself
+    std::size_t adopts = npos;  // buffer whose new content is a network's output itself
+    std::size_t adopted = 0;    // which output that is
     std::vector<double>
         adopting;  // the same matrix with that copy as one row more, for outputs that cannot be taken over
     std::vector<std::size_t> adopting_inputs;
@@ -37,6 +39,9 @@ struct placed_pass {
 };
 
 inline constexpr std::size_t output_buffer = npos - 1;
+
+/// Whether an input of a pass is an output of the network, not a buffer.
+[[nodiscard]] constexpr bool is_output(std::size_t input) { return input > npos / 2; }
 
 struct placed_call {
     std::size_t step = 0;
@@ -46,6 +51,9 @@ struct placed_call {
     double input_scale = 1.0;
     network_level asks;
     read_weights x0;  // of the query buffer as it is stored, and of the output
+    std::vector<double> blend;
+    std::size_t evaluations = 1;
+    call_site site;
     placed_pass then;
 };
 
@@ -66,10 +74,26 @@ public:
     program(const plan& p, const convention& asked, output_column column = output_column::network)
         : shared_(std::make_shared<const content>(place(fold(p, asked, column)))) {}
 
+    /// The same for a model that folds itself into the plan (`guidance::guided`).
+    template <class Model>
+        requires requires(const Model& model, plan p, output_column column) {
+            { model.fold(std::move(p), column) } -> std::same_as<plan>;
+        }
+    program(const plan& p, const Model& model, output_column column = output_column::network)
+        : shared_(std::make_shared<const content>(place(model.fold(p, column)))) {}
+
     /// A number that tells programs apart: equal for programs that do the same arithmetic.
     [[nodiscard]] std::uint64_t fingerprint() const { return shared_->fingerprint; }
 
+    /// Calls of the plan; what they cost is `evaluations`.
     [[nodiscard]] std::size_t network_calls() const { return shared_->calls.size(); }
+
+    /// Network evaluations of a run (NFE): as many as calls, unless a call has several outputs.
+    [[nodiscard]] std::size_t evaluations() const { return shared_->evaluations; }
+
+    /// Outputs that a call is supplied with.
+    [[nodiscard]] std::size_t outputs() const { return shared_->outputs; }
+
     [[nodiscard]] std::size_t steps() const { return shared_->steps; }
     [[nodiscard]] output_column column() const { return shared_->column; }
 
@@ -102,6 +126,8 @@ public:
 private:
     struct content {
         output_column column = output_column::network;
+        std::size_t outputs = 1;
+        std::size_t evaluations = 0;
         std::size_t steps = 0;
         std::size_t buffers = 1;
         std::size_t draws = 0;
@@ -119,10 +145,12 @@ private:
         content c;
         c.column = p.output;
         c.elements = p.elements;
+        c.outputs = p.outputs;
         c.steps = p.calls.back().step + 1;
         std::vector<std::size_t> where = {0};  // buffer of each register
-        c.start = place_pass(p.start, where, false, c);
-        for (const plan_call& call : p.calls) {
+        c.start = place_pass(p.start, where, 0, c);
+        for (std::size_t k = 0; k < p.calls.size(); ++k) {
+            const plan_call& call = p.calls[k];
             detail::placed_call placed;
             placed.step = call.step;
             placed.at = call.at;
@@ -131,7 +159,15 @@ private:
             placed.input_scale = call.input_scale;
             placed.asks = call.asks;
             placed.x0 = {call.x0.x / call.input_scale, call.x0.output};
-            placed.then = place_pass(call.then, where, true, c);
+            placed.blend = call.blend;
+            placed.evaluations = call.evaluations();
+            placed.site = {k, call.step, call.at, call.at, call.at};
+            if (call.step + 1 < p.levels.size()) {
+                placed.site.from = p.levels[call.step];
+                placed.site.to = p.levels[call.step + 1];
+            }
+            c.evaluations += placed.evaluations;
+            placed.then = place_pass(call.then, where, p.output_columns(), c);
             c.calls.push_back(std::move(placed));
         }
         c.result = where[0];
@@ -174,6 +210,7 @@ private:
                 add_number(call.asks.to->sigma);
             }
             add_number(call.input_scale);
+            for (const double w : call.blend) { add_number(w); }
             add_pass(call.then);
         }
         return hash;
@@ -182,10 +219,10 @@ private:
     /// Registers that only move keep their buffer; those that are computed take the buffers that fall free,
     /// the one read first foremost.
     [[nodiscard]] static detail::placed_pass place_pass(const plan_pass& pass,
-                                                        std::vector<std::size_t>& where, bool after_call,
+                                                        std::vector<std::size_t>& where, std::size_t outputs,
                                                         content& c) {
         const std::size_t registers = where.size();
-        const std::size_t columns = registers + (after_call ? 1 : 0);
+        const std::size_t columns = registers + outputs;
         if (columns + pass.draws.size() > most_registers || pass.rows.size() > most_registers) {
             throw std::invalid_argument("plan: a pass may have at most 64 registers and draws");
         }
@@ -232,6 +269,7 @@ private:
             if (moved[r] != detail::npos && moved[r] >= registers) {
                 after[r] = claim();
                 placed.adopts = after[r];
+                placed.adopted = moved[r] - registers;
             }
         }
         const std::vector<std::size_t> order = reading_order(pass, registers, columns, moved);
@@ -288,7 +326,7 @@ private:
             if (asked) { used.push_back(col); }
         }
         for (const std::size_t col : used) {
-            inputs.push_back(col < where.size() ? where[col] : detail::output_buffer);
+            inputs.push_back(col < where.size() ? where[col] : detail::output_buffer - (col - where.size()));
         }
         return used;
     }

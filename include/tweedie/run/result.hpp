@@ -38,7 +38,8 @@ enum class run_status {
 
 /// The outcome of a run.
 ///
-/// - `network_calls`  calls made (NFE).
+/// - `network_calls`  network evaluations made (NFE): one for each call of the plan, and with guidance one
+///                    for each network that was asked.
 /// - `step`           the solver's step at which the run ended; the number of steps when finished.
 struct [[nodiscard]] run_result {
     run_status status = run_status::running;

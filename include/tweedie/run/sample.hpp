@@ -13,10 +13,13 @@
 #include <tweedie/tensor/host.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tweedie {
 
@@ -82,7 +85,57 @@ concept hooks_for = observer<decltype(Hooks::observe), T> && tensor_hook<decltyp
 template <class Model>
 using network_of = std::remove_reference_t<decltype(std::declval<Model&>().network())>;
 
+/// What a `combined_model` answers a query with.
+enum class answer_kind {
+    outputs,          ///< all outputs of a call that has several
+    output,           ///< the one output, combined from several evaluations
+    data_prediction,  ///< x0_hat, in the first tensor
+};
+
+/// A model that asks several networks, or one network several things, at each call: `guidance::guided`.
+///
+/// - `gives`             which kind of answer.
+/// - `fold(p, column)`   itself and its convention folded into a plan (see `tweedie::fold`), with the number
+///                       of evaluations of each call.
+/// - `outputs()`         how many tensors it works in.
+/// - `answer(s, tensors)`  answers the pending query of the stepper.
+template <class Model, class T>
+concept combined_model =
+    tensor<T> && requires(Model& model, const plan& p, const stepper<T>& s, std::span<T* const> tensors) {
+        { std::remove_cvref_t<Model>::gives } -> std::convertible_to<answer_kind>;
+        { model.fold(p, output_column::network) } -> std::same_as<plan>;
+        { model.outputs() } -> std::same_as<std::size_t>;
+        model.answer(s, tensors);
+    };
+
+/// What `sample` takes for a network: a `denoiser` of states of type `T`, or a `combined_model`.
+template <class Model, class T>
+concept model_for = (is_denoiser<std::remove_cvref_t<Model>> && network_for<network_of<Model>, T>) ||
+                    combined_model<Model, T>;
+
 namespace detail {
+
+/// The program of a plan for a model.
+template <class Model>
+[[nodiscard]] program program_for(const plan& p, const Model& model, bool transforms) {
+    const output_column column = transforms ? output_column::data_prediction : output_column::network;
+    if constexpr (is_denoiser<Model>) {
+        return {p, model.convention(), column};
+    } else {
+        return {p, model, column};
+    }
+}
+
+}  // namespace detail
+
+namespace detail {
+
+template <class Model>
+inline constexpr bool gives_data_prediction = false;
+template <class Model>
+    requires requires { std::remove_cvref_t<Model>::gives; }
+inline constexpr bool gives_data_prediction<Model> =
+    std::remove_cvref_t<Model>::gives == answer_kind::data_prediction;
 
 /// Runs a stepper to its end: `model` answers, `run` looks on, `after()` is called when an answer was used.
 /// `steps` is what observers are told.
@@ -90,23 +143,28 @@ template <class T, class Stepper, class Model, class Hooks, class After = no_hoo
 void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
            [[maybe_unused]] const After& after = {}) {
     using traits = tensor_traits<T>;
-    using network = network_of<Model>;
     constexpr bool observes = !std::same_as<decltype(run.observe), no_hook>;
     constexpr bool transforms = !std::same_as<decltype(run.transform), no_hook>;
     constexpr bool edits = !std::same_as<decltype(run.edit), no_hook>;
 
     std::optional<T> seen_x;
     std::optional<T> seen_x0;
-    const auto observe = [&](const T& output) {
+    const auto observe = [&]([[maybe_unused]] const auto& output) {
         if constexpr (observes) {
             if (!s.at_step_start()) { return; }
             if (!seen_x) {
                 seen_x.emplace(traits::like(s.x()));
                 seen_x0.emplace(traits::like(s.x()));
             }
-            s.examine(output, *seen_x, *seen_x0);
-            const observation<T> seen{s.step(), steps,    s.at(),
-                                      *seen_x,  *seen_x0, s.result().network_calls + 1};
+            std::size_t evaluations = s.result().network_calls + 1;
+            if constexpr (requires { s.evaluations(); }) { evaluations += s.evaluations() - 1; }
+            if constexpr (gives_data_prediction<Model>) {
+                s.examine(*seen_x);
+                traits::assign(*seen_x0, output);
+            } else {
+                s.examine(output, *seen_x, *seen_x0);
+            }
+            const observation<T> seen{s.step(), steps, s.at(), *seen_x, *seen_x0, evaluations};
             if constexpr (std::same_as<decltype(run.observe(seen)), verdict>) {
                 if (run.observe(seen) == verdict::stop) { s.stop(); }
             } else {
@@ -125,13 +183,49 @@ void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
         if constexpr (!std::same_as<After, no_hook>) { after(); }
     };
 
+    [[maybe_unused]] const auto running = [&] { return s.result().status == run_status::running; };
     std::optional<T> scratch;
+    std::vector<T> tensors;
+    std::vector<T*> outputs;
     while (s.next()) {
         if constexpr (edits) {
             if (s.at_step_start()) { s.edit(run.edit); }
         }
         const auto asked = s.next();
-        if constexpr (writing_network<network, T>) {
+        if constexpr (!is_denoiser<std::remove_cvref_t<Model>>) {
+            if (outputs.empty()) {
+                while (tensors.size() < model.outputs()) { tensors.push_back(traits::like(asked->x)); }
+                for (T& tensor : tensors) { outputs.push_back(&tensor); }
+            }
+            constexpr bool weighs = !observes && !transforms && requires {
+                model.weigh(std::as_const(s), std::span<T* const>(outputs)).weights;
+            };
+            if constexpr (weighs) {
+                const auto blend = model.weigh(std::as_const(s), std::span<T* const>(outputs));
+                if (!blend.weights.empty()) {
+                    s.supply_blend(blend.tensors, blend.weights);
+                    continue;
+                }
+            } else {
+                model.answer(std::as_const(s), std::span<T* const>(outputs));
+            }
+            if constexpr (std::remove_cvref_t<Model>::gives == answer_kind::output) {
+                supply(tensors[0]);
+            } else if constexpr (std::remove_cvref_t<Model>::gives == answer_kind::data_prediction) {
+                observe(tensors[0]);
+                if (!running()) { return; }
+                if constexpr (transforms) { run.transform(tensors[0], s.at()); }
+                s.supply_data_prediction(std::move(tensors[0]));
+            } else {
+                observe(std::span<const T* const>(outputs.data(), outputs.size()));
+                if (!running()) { return; }
+                if constexpr (transforms) {
+                    s.supply(std::span<T* const>(outputs), run.transform);
+                } else {
+                    s.supply(std::span<T* const>(outputs));
+                }
+            }
+        } else if constexpr (writing_network<network_of<Model>, T>) {
             if (!scratch) { scratch.emplace(traits::like(asked->x)); }
             model.network()(asked->x, asked->level, *scratch);
             supply(*scratch);
@@ -160,7 +254,7 @@ void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
 ///     const auto result = sample(plan, model, x, noise{.seed = 7});
 ///
 /// - `plan`    from a solver.
-/// - `model`   a `denoiser`: the network and its convention.
+/// - `model`   a `denoiser`: the network and its convention; or several of them, `guidance::guided`.
 /// - `x`       in: the state at the plan's first level (see `start_from_noise`); out: the state at its last.
 ///             A tensor or a view of one.
 /// - `source`  noise of stochastic plans.
@@ -173,16 +267,14 @@ void drive(Stepper& s, Model& model, Hooks& run, std::size_t steps,
 ///             source, a level that does not determine x0. The network's own exceptions pass through; x is
 ///             then as it was.
 template <class Model, class X, class Noise = no_noise, class... Hooks>
-    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+    requires writable_state<X> && model_for<Model, owned_t<std::remove_cvref_t<X>>> &&
              noise_source<Noise, scalar_t<std::remove_cvref_t<X>>> &&
              hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
 run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<Hooks...> run = {}) {
     using T = owned_t<std::remove_cvref_t<X>>;
     constexpr bool transforms = !std::same_as<decltype(run.transform), no_hook>;
 
-    const program ready(p, model.convention(),
-                        transforms ? output_column::data_prediction : output_column::network);
+    const program ready = detail::program_for(p, model, transforms);
     stepper s(ready, std::as_const(x), std::move(source));
     detail::drive<T>(s, model, run, ready.steps());
     detail::write_back(s, x);
@@ -191,8 +283,7 @@ run_result sample(const plan& p, Model&& model, X&& x, Noise source = {}, hooks<
 
 /// The same for a deterministic plan with hooks.
 template <class Model, class X, class... Hooks>
-    requires writable_state<X> && is_denoiser<std::remove_cvref_t<Model>> &&
-             network_for<network_of<Model>, owned_t<std::remove_cvref_t<X>>> &&
+    requires writable_state<X> && model_for<Model, owned_t<std::remove_cvref_t<X>>> &&
              hooks_for<hooks<Hooks...>, owned_t<std::remove_cvref_t<X>>>
 run_result sample(const plan& p, Model&& model, X&& x, hooks<Hooks...> run) {
     return sample(p, std::forward<Model>(model), std::forward<X>(x), no_noise{}, std::move(run));

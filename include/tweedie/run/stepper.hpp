@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tweedie/detail/small_array.hpp>
 #include <tweedie/model/convention.hpp>
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/random/noise.hpp>
 #include <tweedie/run/program.hpp>
 #include <tweedie/run/result.hpp>
+#include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>
 #include <tweedie/tensor/field_matrix.hpp>
 
@@ -23,12 +25,16 @@ namespace tweedie {
 
 /// What a stepper wants evaluated: the network's input, and the level it is to be told.
 ///
+/// - `blend`  where a call has several outputs, their weights in x0_hat: one of weight 0 is not read and need
+///            not be evaluated. Empty otherwise.
+///
 /// References into the stepper: valid until the next call of `supply`, or until the stepper is moved or
 /// destroyed.
 template <tensor T>
 struct query {
     const T& x;
     const network_level& level;
+    std::span<const double> blend = {};
 };
 
 /// The noise of a plan that draws none: a plan that draws is refused before its first network call.
@@ -44,7 +50,7 @@ template <tensor T>
 struct checkpoint {
     std::uint64_t program = 0;      ///< `program::fingerprint()`
     std::size_t call = 0;           ///< network calls of the plan that are done
-    std::size_t network_calls = 0;  ///< network calls made
+    std::size_t network_calls = 0;  ///< network evaluations made
     run_status status = run_status::running;
     std::vector<T> registers;  ///< `program::buffers()` tensors
 };
@@ -148,7 +154,7 @@ public:
     [[nodiscard]] std::optional<query<T>> next() const {
         if (status_ != run_status::running) { return std::nullopt; }
         const detail::placed_call& call = program_.call(call_);
-        return query<T>{buffers_[call.query], call.asks};
+        return query<T>{buffers_[call.query], call.asks, call.blend};
     }
 
     /// Gives the network's output for the pending query, by reference. One pass over memory.
@@ -157,11 +163,15 @@ public:
     void supply(const Output& output) {
         if constexpr (std::same_as<Output, T>) {
             require_shape(output);
-            finish_call(output, nullptr);
+            require_outputs(1);
+            const T* const outputs[] = {&output};
+            finish_call({outputs, 1}, nullptr);
         } else {
             if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
             if (!tensor_traits<T>::assign(*spare_, output)) { detail::refuse_shape(); }
-            finish_call(*spare_, &*spare_);
+            require_outputs(1);
+            T* const outputs[] = {&*spare_};
+            finish_call({outputs, 1}, outputs);
         }
     }
 
@@ -169,7 +179,17 @@ public:
     /// its shape; its elements are unspecified afterwards, so that it can receive the next output.
     void supply(T&& output) {
         require_shape(output);
-        finish_call(output, &output);
+        require_outputs(1);
+        T* const outputs[] = {&output};
+        finish_call({outputs, 1}, outputs);
+    }
+
+    /// Gives all outputs of the pending query, of a program whose calls have several; as by `supply(T&&)`
+    /// they may be taken over. One pass over memory, which reads those of weight 0 in the query's `blend` not
+    /// at all.
+    void supply(std::span<T* const> outputs) {
+        require_outputs(outputs);
+        finish_call({outputs.data(), outputs.size()}, outputs.data());
     }
 
     /// Gives the network's output, and changes the data prediction made of it before it is used:
@@ -181,16 +201,122 @@ public:
     template <class Transform>
         requires std::invocable<Transform&, T&, const level&>
     void supply(T&& output, Transform&& transform) {
-        require_shape(output);
+        require_outputs(1);
+        T* const outputs[] = {&output};
+        supply(std::span<T* const>(outputs), transform);
+    }
+
+    /// The same with several outputs: the first holds x0_hat afterwards, the others are as they were.
+    template <class Transform>
+        requires std::invocable<Transform&, T&, const level&>
+    void supply(std::span<T* const> outputs, Transform&& transform) {
+        require_outputs(outputs);
+        require_column();
+        form_data_prediction(outputs);
+        transform(*outputs[0], program_.call(call_).at);
+        require_shape(*outputs[0]);
+        apply(program_.call(call_).then, {outputs.data(), 1}, outputs.data(), call_ + 1);
+    }
+
+    /// Makes a data prediction of each output of the pending query: for rules that combine several outputs,
+    /// and then go on by `supply_data_prediction`. One pass over memory.
+    void data_predictions(std::span<T* const> outputs) const {
         if (status_ != run_status::running) { detail::refuse_supply(); }
-        if (program_.column() != output_column::data_prediction) {
-            throw std::invalid_argument(
-                "stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
+        const detail::placed_call& call = program_.call(call_);
+        if (call.x0 == read_weights{0.0, 1.0} || outputs.empty()) { return; }
+        const std::size_t n = outputs.size();
+        if (n >= most_registers) { throw std::invalid_argument("stepper: too many outputs"); }
+        const T* read[most_registers];
+        for (std::size_t j = 0; j < n; ++j) {
+            require_shape(*outputs[j]);
+            read[j] = outputs[j];
         }
-        form_data_prediction(output);
-        transform(output, program_.call(call_).at);
-        require_shape(output);
-        apply(program_.call(call_).then, &output, &output, call_ + 1);
+        read[n] = &buffers_[call.query];
+        detail::small_array<double, 64> weights(n * (n + 1));
+        for (std::size_t j = 0; j < n; ++j) {
+            for (std::size_t i = 0; i <= n; ++i) {
+                weights[j * (n + 1) + i] = i == n ? call.x0.x : (i == j ? call.x0.output : 0.0);
+            }
+        }
+        tensor_traits<T>::affine(outputs, {weights.data(), n * (n + 1)}, {read, n + 1});
+    }
+
+    /// Answers the pending query with a data prediction, however it was made. The program must have been made
+    /// with `output_column::data_prediction`; the stepper may take the tensor over.
+    void supply_data_prediction(T&& x0_hat) {
+        require_shape(x0_hat);
+        require_column();
+        T* const outputs[] = {&x0_hat};
+        apply(program_.call(call_).then, {outputs, 1}, outputs, call_ + 1);
+    }
+
+    /// Answers the pending query with a blend of tensors whose weights differ from sample to sample: those of
+    /// sample i begin at `weights[i * tensors.size()]`. The plan's one output is their sum: what the network
+    /// returns, or x0_hat for a program made with `output_column::data_prediction`. One pass over memory, two
+    /// where the step draws noise or has fields. The tensors may be overwritten.
+    void supply_blend(std::span<T* const> tensors, std::span<const double> weights)
+        requires grouped_tensor<T>
+    {
+        require_outputs(1);
+        for (const T* const one : tensors) { require_shape(*one); }
+        const std::size_t samples = tensor_traits<T>::batch(buffers_[0]);
+        const std::size_t b = tensors.size();
+        if (b == 0 || weights.size() != samples * b) {
+            throw std::invalid_argument("stepper: a blend must have a weight for each tensor and sample");
+        }
+        const detail::placed_pass& pass = program_.call(call_).then;
+        const bool adopts = pass.adopts != detail::npos;
+        const std::vector<std::size_t>& inputs = adopts ? pass.adopting_inputs : pass.inputs;
+        const std::vector<double>& matrix = adopts ? pass.adopting : pass.coefficients;
+        const std::size_t n = inputs.size();
+        const std::size_t k = pass.outputs.size() + (adopts ? 1 : 0);
+        std::size_t output = 0;
+        while (output < n && !detail::is_output(inputs[output])) { ++output; }
+        if (pass.fields || !pass.draws.empty() || output == n || n + b > most_registers) {
+            const T* read[most_registers];
+            for (std::size_t j = 0; j < b; ++j) { read[j] = tensors[j]; }
+            affine_groups<T>(tensors.first(1), weights, {read, b}, samples);
+            apply(pass, {tensors.data(), 1}, tensors.data(), call_ + 1);
+            return;
+        }
+        const T* read[most_registers];
+        T* written[most_registers];
+        for (std::size_t i = 0; i < n; ++i) { read[i] = i == output ? tensors[0] : &buffers_[inputs[i]]; }
+        for (std::size_t j = 1; j < b; ++j) { read[n + j - 1] = tensors[j]; }
+        for (std::size_t i = 0; i < pass.outputs.size(); ++i) { written[i] = &buffers_[pass.outputs[i]]; }
+        if (adopts) { written[k - 1] = &buffers_[pass.adopts]; }
+        const std::size_t columns = n + b - 1;
+        blended_.resize(samples * k * columns);
+        for (std::size_t s = 0; s < samples; ++s) {
+            for (std::size_t r = 0; r < k; ++r) {
+                double* const row = &blended_[(s * k + r) * columns];
+                for (std::size_t i = 0; i < n; ++i) { row[i] = matrix[r * n + i]; }
+                for (std::size_t j = 0; j < b; ++j) {
+                    row[j == 0 ? output : n + j - 1] = weights[s * b + j] * matrix[r * n + output];
+                }
+            }
+        }
+        const bool finite = affine_groups<T>({written, k}, blended_, {read, columns}, samples);
+        nfe_ += program_.call(call_).evaluations;
+        finish_pass(finite, call_ + 1);
+    }
+
+    /// Network evaluations the pending query costs.
+    [[nodiscard]] std::size_t evaluations() const {
+        return call_ < program_.network_calls() ? program_.call(call_).evaluations : 0;
+    }
+
+    /// Writes the state that the pending query evaluates, free of the network's input scale, into a tensor of
+    /// the same shape.
+    void examine(T& x) const {
+        if (status_ != run_status::running) { detail::refuse_supply(); }
+        const detail::placed_call& call = program_.call(call_);
+        detail::rescale(buffers_[call.query], x, 1.0 / call.input_scale);
+    }
+
+    /// Where in the plan the pending query stands.
+    [[nodiscard]] const call_site& site() const {
+        return program_.call(call_ < program_.network_calls() ? call_ : call_ - 1).site;
     }
 
     /// The state: at the end the sample; before that, what the pending query evaluates, in the network's
@@ -230,13 +356,23 @@ public:
     /// Writes x and x0_hat of the pending query into tensors of the same shape: x free of the network's input
     /// scale.
     void examine(const T& output, T& x, T& x0_hat) const {
-        if (status_ != run_status::running) { detail::refuse_supply(); }
-        require_shape(output);
+        require_outputs(1);
+        const T* const outputs[] = {&output};
+        examine(std::span<const T* const>(outputs), x, x0_hat);
+    }
+
+    /// The same with several outputs.
+    void examine(std::span<const T* const> outputs, T& x, T& x0_hat) const {
+        require_outputs(outputs);
         const detail::placed_call& call = program_.call(call_);
         T* const written[] = {&x, &x0_hat};
-        const T* const read[] = {&buffers_[call.query], &output};
-        const double weights[] = {1.0 / call.input_scale, 0.0, call.x0.x, call.x0.output};
-        tensor_traits<T>::affine(written, weights, read);
+        const T* read[most_registers] = {&buffers_[call.query]};
+        double weights[2 * most_registers];
+        const std::size_t n = data_prediction(outputs, weights + most_registers, read);
+        weights[0] = 1.0 / call.input_scale;
+        for (std::size_t i = 1; i < n; ++i) { weights[i] = 0.0; }
+        for (std::size_t i = 0; i < n; ++i) { weights[n + i] = weights[most_registers + i]; }
+        tensor_traits<T>::affine(written, {weights, 2 * n}, {read, n});
     }
 
     /// Changes the state that the pending query evaluates: `edit(x, level)`, x free of the network's input
@@ -275,7 +411,7 @@ private:
             buffers_.push_back(tensor_traits<T>::like(buffers_[0]));
         }
         prepare_noise();
-        if (!trivial(program_.start())) { apply(program_.start(), nullptr, nullptr, 0); }
+        if (!trivial(program_.start())) { apply(program_.start(), {}, nullptr, 0); }
     }
 
     /// That tensors like the state can run the program, if it has fields.
@@ -313,33 +449,82 @@ private:
         if (!tensor_traits<T>::same_shape(output, buffers_[0])) { detail::refuse_shape(); }
     }
 
-    void form_data_prediction(T& output) const {
-        const detail::placed_call& call = program_.call(call_);
-        if (call.x0 == read_weights{0.0, 1.0}) { return; }
-        T* const written[] = {&output};
-        const T* const read[] = {&buffers_[call.query], &output};
-        const double weights[] = {call.x0.x, call.x0.output};
-        tensor_traits<T>::affine(written, weights, read);
+    void require_outputs(std::size_t supplied) const {
+        if (supplied != program_.outputs()) {
+            throw std::invalid_argument("stepper: the plan's calls have " +
+                                        std::to_string(program_.outputs()) + " outputs, supplied with " +
+                                        std::to_string(supplied));
+        }
+        if (status_ != run_status::running) { detail::refuse_supply(); }
     }
 
-    void finish_call(const T& output, T* takeable) {
-        if (status_ != run_status::running) { detail::refuse_supply(); }
-        if (program_.column() == output_column::data_prediction) {
-            if (takeable == nullptr) {
-                if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
-                tensor_traits<T>::assign(*spare_, output);
-                takeable = &*spare_;
-            }
-            form_data_prediction(*takeable);
-            apply(program_.call(call_).then, takeable, takeable, call_ + 1);
-        } else {
-            apply(program_.call(call_).then, &output, takeable, call_ + 1);
+    /// Those that are read have the shape of x, and the first, into which x0_hat may go.
+    template <class Tensor>
+    void require_outputs(std::span<Tensor* const> outputs) const {
+        require_outputs(outputs.size());
+        const std::vector<double>& blend = program_.call(call_).blend;
+        for (std::size_t j = 0; j < outputs.size(); ++j) {
+            if (j == 0 || blend.empty() || blend[j] != 0.0) { require_shape(*outputs[j]); }
         }
     }
 
-    /// One pass: new registers from old ones, the output and noise; the output's own memory is taken over
+    void require_column() const {
+        if (status_ != run_status::running) { detail::refuse_supply(); }
+        if (program_.column() != output_column::data_prediction) {
+            throw std::invalid_argument(
+                "stepper: a transform of x0_hat needs a program made with output_column::data_prediction");
+        }
+    }
+
+    /// x0_hat of the pending query as a combination of its buffer and the outputs that are read; how many
+    /// there are, the buffer counted.
+    std::size_t data_prediction(std::span<const T* const> outputs, double* weights, const T** read) const {
+        const detail::placed_call& call = program_.call(call_);
+        read[0] = &buffers_[call.query];
+        weights[0] = call.x0.x;
+        std::size_t n = 1;
+        for (std::size_t j = 0; j < outputs.size(); ++j) {
+            const double w = call.blend.empty() ? 1.0 : call.blend[j];
+            if (w == 0.0) { continue; }
+            weights[n] = w * call.x0.output;
+            read[n++] = outputs[j];
+        }
+        return n;
+    }
+
+    /// Into the first of the outputs.
+    void form_data_prediction(std::span<T* const> outputs) const {
+        const detail::placed_call& call = program_.call(call_);
+        if (call.blend.empty() && call.x0 == read_weights{0.0, 1.0}) { return; }
+        T* const written[] = {outputs[0]};
+        const T* read[most_registers];
+        double weights[most_registers];
+        const std::size_t n = data_prediction({outputs.data(), outputs.size()}, weights, read);
+        tensor_traits<T>::affine(written, {weights, n}, {read, n});
+    }
+
+    /// `takeable` are the same outputs where they may be taken over, or null.
+    void finish_call(std::span<const T* const> outputs, T* const* takeable) {
+        if (status_ != run_status::running) { detail::refuse_supply(); }
+        if (program_.column() == output_column::data_prediction) {
+            T* room[] = {nullptr};
+            if (takeable == nullptr) {
+                if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
+                tensor_traits<T>::assign(*spare_, *outputs[0]);
+                room[0] = &*spare_;
+                takeable = room;
+            }
+            form_data_prediction({takeable, outputs.size()});
+            apply(program_.call(call_).then, {takeable, 1}, takeable, call_ + 1);
+        } else {
+            apply(program_.call(call_).then, outputs, takeable, call_ + 1);
+        }
+    }
+
+    /// One pass: new registers from old ones, the outputs and noise; an output's own memory is taken over
     /// where a register is just it.
-    void apply(const detail::placed_pass& pass, const T* output, T* takeable, std::size_t next_call) {
+    void apply(const detail::placed_pass& pass, std::span<const T* const> outputs, T* const* takeable,
+               std::size_t next_call) {
         const bool take = pass.adopts == detail::npos || takeable != nullptr || pass.fields;
         const std::vector<std::size_t>& inputs = take ? pass.inputs : pass.adopting_inputs;
         const std::vector<double>& coefficients = take ? pass.coefficients : pass.adopting;
@@ -348,7 +533,8 @@ private:
         const T* read[most_registers];
         T* written[most_registers];
         for (std::size_t i = 0; i < n; ++i) {
-            read[i] = inputs[i] == detail::output_buffer ? output : &buffers_[inputs[i]];
+            read[i] = detail::is_output(inputs[i]) ? outputs[detail::output_buffer - inputs[i]]
+                                                   : &buffers_[inputs[i]];
         }
         for (std::size_t i = 0; i < pass.outputs.size(); ++i) { written[i] = &buffers_[pass.outputs[i]]; }
         if (!take) { written[k - 1] = &buffers_[pass.adopts]; }
@@ -357,13 +543,17 @@ private:
                                    : combine({written, k}, coefficients, {read, n}, pass.draws));
         if (take && pass.adopts != detail::npos) {
             if (takeable == nullptr) {  // only where there are fields
-                tensor_traits<T>::assign(buffers_[pass.adopts], *output);
+                tensor_traits<T>::assign(buffers_[pass.adopts], *outputs[pass.adopted]);
             } else {
                 using std::swap;
-                swap(buffers_[pass.adopts], *takeable);
+                swap(buffers_[pass.adopts], *takeable[pass.adopted]);
             }
         }
-        if (output != nullptr) { ++nfe_; }
+        if (!outputs.empty()) { nfe_ += program_.call(call_).evaluations; }
+        finish_pass(finite, next_call);
+    }
+
+    void finish_pass(bool finite, std::size_t next_call) {
         if (!finite) {
             status_ = run_status::non_finite;
             return;
@@ -407,6 +597,7 @@ private:
     std::vector<stream> streams_;  // of one pass
     std::vector<T> drawn_;         // its noise, for tensors that cannot make it on the way
     std::optional<T> spare_;       // holds outputs that are expressions
+    std::vector<double> blended_;  // a pass with weights of each sample
     std::size_t call_ = 0;
     std::size_t nfe_ = 0;
     run_status status_ = run_status::running;
