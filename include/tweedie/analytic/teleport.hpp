@@ -24,8 +24,8 @@
 
 namespace tweedie::analytic {
 
-/// A jump along the Gaussian flow, then a plan that goes on from where it ends. Made by `teleport::then`, run by
-/// `sample` of `<tweedie/run/jump.hpp>`; plain data, cheap to copy but for the plan.
+/// A jump along the Gaussian flow, then a plan that goes on from where it ends. Made by `teleport::then`, run
+/// by `sample` of `<tweedie/run/jump.hpp>`; plain data, cheap to copy but for the plan.
 template <class Jump, class Plan>
 class teleported_plan {
 public:
@@ -77,10 +77,10 @@ private:
 /// - cost       two matrix products d x r per sample, in double inside, a block of 32 samples at a time;
 ///              scratch of four such blocks per thread. Holds d (r + 2) doubles per class, shared by copies.
 /// - errors     `std::invalid_argument`: levels that are not finite, a start without noise or less noisy than
-///              the end, no Gaussian, Gaussians of different dimension; when called: x of another shape, labels
-///              missing, too many or out of range.
-/// - choose     with every solver, down to the sigma / alpha where the data stop looking Gaussian: 10 to 20 for
-///              images in [-1, 1], 5 for data of deviation 1/2.
+///              the end, no Gaussian, Gaussians of different dimension; when called: x of another shape,
+///              labels missing, too many or out of range.
+/// - choose     with every solver, down to the sigma / alpha where the data stop looking Gaussian: 10 to 20
+///              for images in [-1, 1], 5 for data of deviation 1/2.
 class teleport {
 public:
     /// - `data`  the Gaussian of all data.

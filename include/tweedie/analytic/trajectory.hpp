@@ -25,9 +25,9 @@ struct commitment {
 ///     share = Var(x0_hat along u_k) / l_k = alpha^2 l_k / (alpha^2 l_k + sigma^2)
 ///           = logistic(ln l_k - 2 ln(sigma / alpha))
 ///
-/// Its square root is what each sample's x0_hat has of its final coefficient along u_k, on the exact flow from
-/// pure noise. Source: Wang and Vastola 2023, arXiv:2303.02490 and 2311.10892: outlines (large l_k) first,
-/// details later; the logistic form in ln sigma is derived here from theirs.
+/// Its square root is what each sample's x0_hat has of its final coefficient along u_k, on the exact flow
+/// from pure noise. Source: Wang and Vastola 2023, arXiv:2303.02490 and 2311.10892: outlines (large l_k)
+/// first, details later; the logistic form in ln sigma is derived here from theirs.
 /// - `variance`  l_k, an eigenvalue of the data covariance; >= 0. A direction without variance: 0.
 /// - errors      `std::invalid_argument`: variance or level negative, not finite, alpha and sigma both 0.
 [[nodiscard]] inline double committed_share(double variance, const level& at) {
@@ -47,8 +47,8 @@ struct commitment {
 ///
 ///     (sigma / alpha)^2 = 9 l_k,  l_k,  l_k / 9
 ///
-/// Half is reached where the noise has the direction's own deviation; the window is a factor 9 of sigma / alpha
-/// for every direction.
+/// Half is reached where the noise has the direction's own deviation; the window is a factor 9 of sigma /
+/// alpha for every direction.
 /// - `variance`  l_k; >= 0.
 /// - errors      `std::invalid_argument`: variance negative or not finite.
 [[nodiscard]] inline commitment committed_between(double variance) {
@@ -112,10 +112,10 @@ struct plane_position {
 ///     x_t - alpha_t mu = of_end (x_0 - mu) + of_start (x_s - alpha_s mu) + rest
 ///
 /// with x_0 the end of the exact flow, and `rest` orthogonal to both. From pure noise and for data in a
-/// subspace the coordinates are near (alpha_t, sigma_t / sigma_s): on a variance-preserving schedule a rotation
-/// from noise to data. Exact (`rest` = 0) where the data have one variance in a subspace and none outside, or
-/// two variances in all. Source: Wang and Vastola 2023, arXiv:2303.02490 (trajectories are rotations in a plane);
-/// the coordinates by least squares are ours.
+/// subspace the coordinates are near (alpha_t, sigma_t / sigma_s): on a variance-preserving schedule a
+/// rotation from noise to data. Exact (`rest` = 0) where the data have one variance in a subspace and none
+/// outside, or two variances in all. Source: Wang and Vastola 2023, arXiv:2303.02490 (trajectories are
+/// rotations in a plane); the coordinates by least squares are ours.
 /// - `x`     states at `from`, one per column.
 /// - `from`, `at`  sigma > 0 at `from`.
 /// - returns  where the plane is a line (start and end parallel) of_end = 0.
@@ -154,16 +154,16 @@ struct plane_position {
     return out;
 }
 
-/// What one step that holds x0_hat fixed (DDIM, Euler in sigma / alpha) gets wrong along a principal direction:
-/// the deviation of its error over all samples.
+/// What one step that holds x0_hat fixed (DDIM, Euler in sigma / alpha) gets wrong along a principal
+/// direction: the deviation of its error over all samples.
 ///
 ///     step  = sigma_t / sigma_s + (alpha_t - alpha_s sigma_t / sigma_s) alpha_s l / v(s)
 ///     exact = sqrt(v(t) / v(s)),        v = alpha^2 l + sigma^2
 ///     error = (step - exact) sqrt(v(s))
 ///
-/// Source: Wang and Vastola 2024, arXiv:2412.09726 (their exact flow); the step's gain is derived here. Signed:
-/// positive where the step leaves too much. Of order (ln(sigma_s / sigma_t))^2, largest where sigma / alpha is
-/// about sqrt(l): a grid is good where these are small. For whole plans of any solver see `analyze`.
+/// Source: Wang and Vastola 2024, arXiv:2412.09726 (their exact flow); the step's gain is derived here.
+/// Signed: positive where the step leaves too much. Of order (ln(sigma_s / sigma_t))^2, largest where sigma /
+/// alpha is about sqrt(l): a grid is good where these are small. For whole plans of any solver see `analyze`.
 /// - `variance`    l; >= 0.
 /// - `from`, `to`  sigma > 0 at `from`.
 /// - errors        `std::invalid_argument`: variance or levels negative or not finite, from sigma = 0.

@@ -8,7 +8,8 @@
 
 namespace tweedie::detail {
 
-/// Any function object of one signature, or none; copies share it. (By hand: `<functional>` is dear to include.)
+/// Any function object of one signature, or none; copies share it. (By hand: `<functional>` is dear to
+/// include.)
 template <class Signature>
 class shared_function;
 

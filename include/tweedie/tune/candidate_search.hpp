@@ -134,9 +134,10 @@ struct contender {
 
 /// The search of `recommend`.
 ///
-/// Every solver is tried on the usual levels, from the start and teleported, and the best place of each improved
-/// by a simplex; the best few again; the least error on starts that no search saw wins. Where the stand-in
-/// leaves directions out and all are known, the second half takes place in all of them, on fewer starts.
+/// Every solver is tried on the usual levels, from the start and teleported, and the best place of each
+/// improved by a simplex; the best few again; the least error on starts that no search saw wins. Where the
+/// stand-in leaves directions out and all are known, the second half takes place in all of them, on fewer
+/// starts.
 class candidate_search {
 public:
     /// - `first`  what the search begins on.

@@ -26,8 +26,9 @@ namespace tweedie::detail {
 ///
 /// with x0_hat_j the data predictions at the five levels before s. b and w_j are those that bring the starts
 /// nearest to where the exact flow is at t (least squares, distances to the first power: three rounds of
-/// weights). A shift of the data shifts the samples, whatever the weights. From pure noise the step is DDIM's.
-/// Others optimise such weights for a network by gradients (S4S); here each step is a small linear system.
+/// weights). A shift of the data shifts the samples, whatever the weights. From pure noise the step is
+/// DDIM's. Others optimise such weights for a network by gradients (S4S); here each step is a small linear
+/// system.
 class fitted_multistep {
 public:
     static constexpr std::size_t memory = 5;

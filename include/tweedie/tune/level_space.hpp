@@ -16,7 +16,7 @@ namespace tweedie::detail {
 
 /// Where the levels of a search lie: the numbers it changes, and the levels they mean.
 ///
-///     x = (ln of each gap in half-log-SNR, up to a common factor; [-lambda of the first]; [lambda of the last])
+///     x = (ln of each gap in half-log-SNR, but for a factor; [-lambda of the first]; [lambda of the last])
 class level_space {
 public:
     /// - `calls`     network calls: levels less one.

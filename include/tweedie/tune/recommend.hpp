@@ -55,8 +55,8 @@ struct recommend_options {
     Eigen::Index components = 10;  ///< of the mixture fitted to samples; >= 1
     std::uint64_t seed = 0;        ///< of the trajectories
     double pure_noise_as = 160.0;  ///< the sigma / alpha that stands in for a start at alpha = 0; > 0, finite
-    /// DPM-Solver-v3's, of the network or of all dimensions of the data; default: of the mixture, up to `rank`
-    /// dimensions.
+    /// DPM-Solver-v3's, of the network or of all dimensions of the data; default: of the mixture, up to
+    /// `rank` dimensions.
     solver::model_statistics statistics = {};
 };
 
@@ -200,11 +200,11 @@ namespace tweedie::tune {
 /// does with it is measured, on trajectories whose ends are known. Ten solvers (UniPC, DPM-Solver++, iPNDM,
 /// DEIS, DPM-Solver-v3 with the mixture's statistics) are tried on the usual levels, from the start and
 /// teleported to 8, 4 and 2 of the largest standard deviation; then the levels of each, its first included,
-/// are moved where the error is least (a downhill simplex on the mean logarithm of the error). Last, on the best
-/// levels, the weights of a multistep method are fitted to the trajectories (`.fits_weights`), and the levels
-/// moved again. Data of more than `rank` dimensions are first searched along those of largest variance, the
-/// others counting as Gaussian; what was found is improved and measured in all dimensions, on up to 64
-/// trajectories.
+/// are moved where the error is least (a downhill simplex on the mean logarithm of the error). Last, on the
+/// best levels, the weights of a multistep method are fitted to the trajectories (`.fits_weights`), and the
+/// levels moved again. Data of more than `rank` dimensions are first searched along those of largest
+/// variance, the others counting as Gaussian; what was found is improved and measured in all dimensions, on
+/// up to 64 trajectories.
 ///
 /// - `nfe`      network calls, in [1, 1000].
 /// - `data`     a mixture: `analytic::mixture`, fitted by yourself.
@@ -217,8 +217,8 @@ namespace tweedie::tune {
 ///              they lose more than a published solver does; `.fits_weights = false` for a rough mixture.
 ///              Teleportation is for networks that know all of the data: one that is told a class, or guided,
 ///              wants the mixture of that class, or `.teleports = false`.
-/// - cost       a few seconds for 10 calls, 10 components and 16 dimensions; 10 to 20 for 784 dimensions of rank
-///              24 each; grows with the square of the calls.
+/// - cost       a few seconds for 10 calls, 10 components and 16 dimensions; 10 to 20 for 784 dimensions of
+///              rank 24 each; grows with the square of the calls.
 /// - random     of `seed` alone: the same input gives the same recommendation, for any number of threads.
 /// - errors     `std::invalid_argument`: nfe or options out of range; data that are empty, not finite or all
 ///              the same.
@@ -298,9 +298,9 @@ namespace tweedie::tune {
 
 /// The same where the mean and the covariance are known.
 ///
-/// If the data were Gaussian, teleporting all the way would be exact, which is no advice. So the jump ends, by
-/// rule, at 5 of the largest standard deviation, where mixtures still look Gaussian: what teleportation gets
-/// wrong falls with the inverse square of that number. `tune::skip_level` measures it for a network.
+/// If the data were Gaussian, teleporting all the way would be exact, which is no advice. So the jump ends,
+/// by rule, at 5 of the largest standard deviation, where mixtures still look Gaussian: what teleportation
+/// gets wrong falls with the inverse square of that number. `tune::skip_level` measures it for a network.
 [[nodiscard]] inline recommendation recommend(int nfe, const analytic::gaussian& data,
                                               const any_schedule& schedule,
                                               const recommend_options& options = {}) {

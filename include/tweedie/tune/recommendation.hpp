@@ -46,8 +46,8 @@ private:
     level first_;
 };
 
-/// What `recommend` returns. `sample(recommendation, model, x, noise)` of `<tweedie/run/jump.hpp>` runs it, from
-/// `jump().from()`.
+/// What `recommend` returns. `sample(recommendation, model, x, noise)` of `<tweedie/run/jump.hpp>` runs it,
+/// from `jump().from()`.
 ///
 /// - `plan`             the solver on its levels, `plan.levels`.
 /// - `teleport`         what comes before it, if anything does.

@@ -28,10 +28,10 @@ namespace tweedie::tune {
 /// What teleportation to a level would get wrong.
 ///
 /// - `at`         the level.
-/// - `network`    root mean square per element of `x0_hat - x0_hat of the Gaussian` there, as the network gave
-///                them; units of the data.
-/// - `deviation`  root mean square per element of the state's predicted deviation from the network's own flow,
-///                divided by alpha; units of the data.
+/// - `network`    root mean square per element of `x0_hat - x0_hat of the Gaussian` there, as the network
+///                gave them; units of the data.
+/// - `deviation`  root mean square per element of the state's predicted deviation from the network's own
+///                flow, divided by alpha; units of the data.
 struct skip_candidate {
     level at;
     double network = 0.0;
@@ -52,33 +52,35 @@ struct [[nodiscard]] skip_choice {
     std::size_t network_calls = 0;
 };
 
-/// Chooses how far to teleport: to the cleanest level that the Gaussian flow reaches within a tolerance of the
-/// network's own flow.
+/// Chooses how far to teleport: to the cleanest level that the Gaussian flow reaches within a tolerance of
+/// the network's own flow.
 ///
 ///     y      = x / alpha,    kappa = sigma / alpha,    dy/dkappa = (y - x0_hat) / kappa
 ///     r(s)   = x0_hat(x_s, s) - x0_hat of the Gaussian (x_s, s),    x_s the teleported state at level s
 ///     dev(t) = int over ln(kappa_s) from the start to t of  Phi(t, s) r(s)
-///     Phi    = U diag(sqrt((l_k + kappa_t^2) / (l_k + kappa_s^2))) U^T, and the same outside the eigenvectors
+///     Phi    = U diag(sqrt((l_k + kappa_t^2) / (l_k + kappa_s^2))) U^T, and the same outside the
+///     eigenvectors
 ///
 /// The linearised flow of a disturbed Gaussian (Alekseev 1961, Groebner 1960), of first order in r, with the
-/// closed-form propagator of Wang and Vastola 2024, arXiv:2412.09726. The integral is the trapezoidal rule over
-/// the candidates, which errs on the safe side: r grows as kappa falls. What comes before the first candidate
-/// with alpha > 0, from pure noise, is counted as r falling with kappa^-2, its law for data of any skewness.
+/// closed-form propagator of Wang and Vastola 2024, arXiv:2412.09726. The integral is the trapezoidal rule
+/// over the candidates, which errs on the safe side: r grows as kappa falls. What comes before the first
+/// candidate with alpha > 0, from pure noise, is counted as r falling with kappa^-2, its law for data of any
+/// skewness.
 ///
 ///     std::vector<float> x(64 * size);                                    // a batch tensor, better
 ///     start_from_noise(x, levels.front(), noise{.seed = 1});
 ///     const auto choice = tune::skip_level(data, model, x, grid::log_snr(schedule, 24), 0.01);
 ///     const analytic::teleport jump(data, choice.table.front().at, choice.at);
 ///
-/// - `data`        the Gaussian that would be teleported by; for a class-conditional network that of one class,
-///                 with the network told that class: the highest of the classes' levels serves all.
+/// - `data`        the Gaussian that would be teleported by; for a class-conditional network that of one
+///                 class, with the network told that class: the highest of the classes' levels serves all.
 /// - `model`       a `denoiser`. A law that is known asks nothing of a network: `denoiser(std::cref(mixture),
 ///                 prediction::x0, schedule)`, or of samples alone, with `analytic::empirical`.
 /// - `x`           states at the first candidate, a batch of a few dozen samples (1 gives an idea); not
 ///                 changed.
 /// - `candidates`  levels, noisy to clean, the first that of sampling's start. A ratio of 1.5 between
-///                 neighbours' sigma / alpha, or less, gives the integral to a tenth. A clean last level is not
-///                 asked.
+///                 neighbours' sigma / alpha, or less, gives the integral to a tenth. A clean last level is
+///                 not asked.
 /// - `tolerance`   largest root mean square deviation per element, in units of the data; > 0. That of the
 ///                 end is smaller in directions in which the flow still contracts, larger where it decides
 ///                 between modes: what is undecided when the teleportation ends can be decided otherwise.

@@ -68,8 +68,8 @@ namespace tweedie::detail {
     return analytic::gaussian::low_rank(mean, product(q, turned), variances, residual);
 }
 
-/// A mixture as it is along the `rank` directions of largest variance of a Gaussian, about its mean: exact, for
-/// any part of a Gaussian is one.
+/// A mixture as it is along the `rank` directions of largest variance of a Gaussian, about its mean: exact,
+/// for any part of a Gaussian is one.
 [[nodiscard]] inline analytic::mixture projection_of(const analytic::mixture& data,
                                                      const analytic::gaussian& on, Eigen::Index rank) {
     const Eigen::MatrixXd kept = on.eigenvectors().leftCols(rank);
