@@ -16,5 +16,6 @@ int main() {
     std::vector<double> x(4, 1.0);
 #endif
     const tweedie::denoiser model(network, tweedie::prediction::x0, schedule);
-    return tweedie::sample(plan, tweedie::guidance::guided(tweedie::guidance::cfg{}, model, model), x) ? 0 : 1;
+    return tweedie::sample(plan, tweedie::guidance::guided(tweedie::guidance::cfg{}, model, model), x) ? 0
+                                                                                                       : 1;
 }
