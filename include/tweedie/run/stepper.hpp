@@ -164,15 +164,17 @@ public:
         if constexpr (std::same_as<Output, T>) {
             require_shape(output);
             require_outputs(1);
-            const T* const outputs[] = {&output};
-            finish_call({outputs, 1}, nullptr);
-        } else {
-            if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
-            if (!tensor_traits<T>::assign(*spare_, output)) { detail::refuse_shape(); }
-            require_outputs(1);
-            T* const outputs[] = {&*spare_};
-            finish_call({outputs, 1}, outputs);
+            if (program_.column() == output_column::network) {  // read where it is
+                const T* const outputs[] = {&output};
+                apply(program_.call(call_).then, outputs, nullptr, call_ + 1);
+                return;
+            }
         }
+        if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
+        if (!tensor_traits<T>::assign(*spare_, output)) { detail::refuse_shape(); }
+        require_outputs(1);
+        T* const outputs[] = {&*spare_};
+        finish_call(outputs);
     }
 
     /// Gives the network's output in a tensor the stepper may take over: nothing is copied. `output` keeps
@@ -181,7 +183,7 @@ public:
         require_shape(output);
         require_outputs(1);
         T* const outputs[] = {&output};
-        finish_call({outputs, 1}, outputs);
+        finish_call(outputs);
     }
 
     /// Gives all outputs of the pending query, of a program whose calls have several; as by `supply(T&&)`
@@ -189,7 +191,7 @@ public:
     /// at all.
     void supply(std::span<T* const> outputs) {
         require_outputs(outputs);
-        finish_call({outputs.data(), outputs.size()}, outputs.data());
+        finish_call(outputs);
     }
 
     /// Gives the network's output, and changes the data prediction made of it before it is used:
@@ -503,22 +505,13 @@ private:
         tensor_traits<T>::affine(written, {weights, n}, {read, n});
     }
 
-    /// `takeable` are the same outputs where they may be taken over, or null.
-    void finish_call(std::span<const T* const> outputs, T* const* takeable) {
-        if (status_ != run_status::running) { detail::refuse_supply(); }
+    /// The outputs may be taken over; x0_hat, where the passes read it, is formed in the first.
+    void finish_call(std::span<T* const> outputs) {
         if (program_.column() == output_column::data_prediction) {
-            T* room[] = {nullptr};
-            if (takeable == nullptr) {
-                if (!spare_) { spare_.emplace(tensor_traits<T>::like(buffers_[0])); }
-                tensor_traits<T>::assign(*spare_, *outputs[0]);
-                room[0] = &*spare_;
-                takeable = room;
-            }
-            form_data_prediction({takeable, outputs.size()});
-            apply(program_.call(call_).then, {takeable, 1}, takeable, call_ + 1);
-        } else {
-            apply(program_.call(call_).then, outputs, takeable, call_ + 1);
+            form_data_prediction(outputs);
+            outputs = outputs.first(1);
         }
+        apply(program_.call(call_).then, {outputs.data(), outputs.size()}, outputs.data(), call_ + 1);
     }
 
     /// One pass: new registers from old ones, the outputs and noise; an output's own memory is taken over
