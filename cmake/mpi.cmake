@@ -4,6 +4,12 @@
 
 set(MPI_CXX_SKIP_MPICXX ON)
 find_package(MPI COMPONENTS CXX)
+if(MPI_CXX_FOUND)
+    get_target_property(is_global MPI::MPI_CXX IMPORTED_GLOBAL)
+    if(NOT is_global)
+        set_target_properties(MPI::MPI_CXX PROPERTIES IMPORTED_GLOBAL TRUE) # tweedie::mpi looks from another folder
+    endif()
+endif()
 set(
     tweedie_mpi_environment
     OMPI_ALLOW_RUN_AS_ROOT=1
