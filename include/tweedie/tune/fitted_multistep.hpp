@@ -41,11 +41,13 @@ public:
         const level& first = levels_.front();
         Eigen::MatrixXd x = data.starts_at(first, count);
         std::vector<Eigen::MatrixXd> known;  // x0_hat, newest first
+        known.reserve(memory + 2);
         Eigen::MatrixXd y;
         for (std::size_t i = 0; i + 1 < levels_.size(); ++i) {
             const level& s = levels_[i];
             const level& t = levels_[i + 1];
-            known.insert(known.begin(), data.mixture().denoise(i == 0 ? x : s.alpha * y, s));
+            known.push_back(data.mixture().denoise(i == 0 ? x : s.alpha * y, s));
+            std::rotate(known.begin(), known.end() - 1, known.end());
             if (known.size() > memory + 1) { known.pop_back(); }
             if (s.alpha == 0.0) {
                 steps_.push_back({t.sigma / t.alpha, {}});
