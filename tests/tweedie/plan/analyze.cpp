@@ -57,8 +57,8 @@ TEST_CASE("draws that later passes read again are kept apart until then", "[plan
         "call r0 step 0 at 4 1 4\n  draws z0 z2\n"
         "  r0 x = 0.5 r0 + 0.5 out + 1 z0 - 0.25 z2\n  r1 y = 1 r1 + 2 z2\n"
         "call r0 step 1 at 3 1 3\n  draws z3\n  r0 x = 0.5 r0 + 0.5 out + 1 z3\n  r1 y = 1 r1 - 1 r0\n"
-        "call r0 step 2 at 2 1 2\n  draws z2 z4 z4\n"
-        "  r0 x = 0.75 r0 + 0.5 out + 0.5 r1 - 1 z2 + 0.5 z4 + 0.25 z4\n"
+        "call r0 step 2 at 2 1 2\n  draws z2 z4\n"
+        "  r0 x = 0.75 r0 + 0.5 out + 0.5 r1 - 1 z2 + 0.75 z4\n"
         "call r0 step 3 at 1.5 1 1.5\n  draws z1 z0\n  r0 x = 1 r0 + 0.5 out - 0.5 z0 + 1 z1\n");
     CHECK_THAT(analyze(p, v).noise_variance, WithinRel(variance_by_draws(p, edm, 5), tol<double>::identity));
 }
