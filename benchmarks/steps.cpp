@@ -63,16 +63,15 @@ tweedie::program make_program(const auto& solver) {
     return {plan, tweedie::convention(tweedie::prediction::epsilon, schedule)};
 }
 
-void ours(benchmark::State& state, const tweedie::program& shared, std::size_t size) {
-    const tensor start = ramp(size, 80.0F);
-    const tensor output = ramp(size, 1.0F);
+/// Whole runs of `start()`, each step by `supply(stepper)`.
+void measure(benchmark::State& state, std::size_t size, const auto& start, const auto& supply) {
     std::size_t during = 0;
     for (auto unused : state) {
         state.PauseTiming();
-        tweedie::stepper s(shared, start, tweedie::noise{.seed = 7});
+        auto s = start();
         const std::size_t before = allocated;
         state.ResumeTiming();
-        while (s.next()) { s.supply(output); }
+        while (s.next()) { supply(s); }
         benchmark::DoNotOptimize(s.x().data());
         state.PauseTiming();
         during = allocated - before;
@@ -85,29 +84,22 @@ void ours(benchmark::State& state, const tweedie::program& shared, std::size_t s
     state.counters["bar_count"] = 0.0;
 }
 
-/// Whole guided steps: both outputs given.
+void ours(benchmark::State& state, const tweedie::program& shared, std::size_t size) {
+    const tensor begin = ramp(size, 80.0F);
+    const tensor output = ramp(size, 1.0F);
+    measure(
+        state, size, [&] { return tweedie::stepper(shared, begin, tweedie::noise{.seed = 7}); },
+        [&](auto& s) { s.supply(output); });
+}
+
+/// Guided steps: both outputs given.
 void ours_guided(benchmark::State& state, const tweedie::program& shared, std::size_t size) {
     const tensor begin = ramp(size, 80.0F);
     tensor conditional = ramp(size, 1.0F);
     tensor base = ramp(size, 0.7F);
     tensor* const outputs[] = {&conditional, &base};
-    std::size_t during = 0;
-    for (auto unused : state) {
-        state.PauseTiming();
-        tweedie::stepper s(shared, begin);
-        const std::size_t before = allocated;
-        state.ResumeTiming();
-        while (s.next()) { s.supply(outputs); }
-        benchmark::DoNotOptimize(s.x().data());
-        state.PauseTiming();
-        during = allocated - before;
-        if (!s.result()) { state.SkipWithError("the run did not finish"); }
-        state.ResumeTiming();
-    }
-    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(size * steps));
-    state.counters["bar"] = 1.15;
-    state.counters["count"] = static_cast<double>(during);
-    state.counters["bar_count"] = 0.0;
+    measure(
+        state, size, [&] { return tweedie::stepper(shared, begin); }, [&](auto& s) { s.supply(outputs); });
 }
 
 // The hand-written loops. `c` holds made-up coefficients that keep the numbers small.

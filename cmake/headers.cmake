@@ -58,7 +58,6 @@ set(
     include/tweedie/guidance/cfg_rescale.hpp
     include/tweedie/guidance/cfg_zero_star.hpp
     include/tweedie/guidance/combined.hpp
-    include/tweedie/guidance/evaluate.hpp
     include/tweedie/guidance/frequency_decoupled.hpp
     include/tweedie/guidance/gradient.hpp
     include/tweedie/guidance/gram.hpp
@@ -122,6 +121,7 @@ set(
     include/tweedie/random/torch_cpu.hpp
     include/tweedie/random/torch_cuda.hpp
     include/tweedie/run/batch.hpp
+    include/tweedie/run/evaluate.hpp
     include/tweedie/run/jump.hpp
     include/tweedie/run/likelihood.hpp
     include/tweedie/run/loop.hpp

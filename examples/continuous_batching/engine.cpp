@@ -45,21 +45,21 @@ engine::engine(train_digits::trained from, std::size_t most)
       labels_(static_cast<std::size_t>(x_.cols()), columns::classes) {}
 
 run engine::start(const request& asked) {
-    const auto found = programs_.find({asked.solver, asked.steps});
-    const tweedie::program shared =
-        found != programs_.end()
-            ? found->second
-            : programs_
-                  .emplace(
-                      std::pair(asked.solver, asked.steps),
-                      tweedie::program(plan_of(asked),
-                                       tweedie::convention(tweedie::prediction::edm(network_.sigma_data),
-                                                           tweedie::schedule::edm{},
-                                                           {.time = tweedie::condition::sigma_quarter_log})))
-                  .first->second;
+    auto found = programs_.find({asked.solver, asked.steps});
+    if (found == programs_.end()) {
+        const tweedie::convention convention(tweedie::prediction::edm(network_.sigma_data),
+                                             tweedie::schedule::edm{},
+                                             {.time = tweedie::condition::sigma_quarter_log});
+        const tweedie::plan plan = plan_of(asked);
+        found = programs_
+                    .emplace(std::pair(asked.solver, asked.steps),
+                             prepared{tweedie::program(plan, convention), plan.levels.front()})
+                    .first;
+    }
+    const auto& [shared, first] = found->second;
     const tweedie::noise source{.seed = asked.seed};
     picture x(columns::pixels);
-    tweedie::start_from_noise(x, plan_of(asked).levels.front(), source);
+    tweedie::start_from_noise(x, first, source);
     return {shared, std::move(x), source};
 }
 

@@ -39,9 +39,14 @@ public:
     void serve(const tweedie::batched_query<picture>& asked, const std::vector<const request*>& of_run);
 
 private:
+    struct prepared {
+        tweedie::program program;
+        tweedie::level first;  // where its runs begin
+    };
+
     train_digits::trained network_;
     std::size_t most_;
-    std::map<std::pair<std::string, int>, tweedie::program> programs_;
+    std::map<std::pair<std::string, int>, prepared> programs_;
     train_digits::network<float>::trace kept_;
     train_digits::network<float>::matrix x_;
     Eigen::RowVectorXd condition_;

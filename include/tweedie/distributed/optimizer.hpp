@@ -89,6 +89,13 @@ struct partial_sum {
     std::vector<T> values;
 };
 
+/// The level of the largest node of the tree that begins at micro-batch `m` and ends at `end` or before.
+[[nodiscard]] inline unsigned largest_node(std::size_t m, std::size_t end) {
+    unsigned level = 0;
+    while (m % (std::size_t{2} << level) == 0 && m + (std::size_t{2} << level) <= end) { ++level; }
+    return level;
+}
+
 /// Adds the next sum in the order of micro-batches: two of one level become one of the next.
 template <class T>
 void add_next(std::vector<partial_sum<T>>& sums, partial_sum<T> next) {
@@ -180,11 +187,7 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
     std::vector<std::vector<T>> parts(size);
     for (std::size_t r = 0; r < size; ++r) {
         for (std::size_t m = first; m < first + gradients.size();) {
-            unsigned level = 0;  // the largest node of the tree that begins at m and ends on this rank
-            while (m % (std::size_t{2} << level) == 0 &&
-                   m + (std::size_t{2} << level) <= first + gradients.size()) {
-                ++level;
-            }
+            const unsigned level = detail::largest_node(m, first + gradients.size());
             std::vector<detail::partial_sum<T>> sums;
             for (std::size_t k = 0; k < (std::size_t{1} << level); ++k) {
                 detail::partial_sum<T> next;
@@ -206,8 +209,7 @@ optim::step_result sharded_step(const communicator& ranks, Optimizer optimizer,
     for (std::size_t r = 0; r < size; ++r) {
         const std::size_t end = m + static_cast<std::size_t>(on_all[(r + 1) * described.size() - 1]);
         for (std::size_t at = 0; m < end; at += elements) {
-            unsigned level = 0;
-            while (m % (std::size_t{2} << level) == 0 && m + (std::size_t{2} << level) <= end) { ++level; }
+            const unsigned level = detail::largest_node(m, end);
             const std::span<const T> values = std::span(received[r]).subspan(at, elements);
             detail::add_next(sums, {level, std::vector<T>(values.begin(), values.end())});
             m += std::size_t{1} << level;

@@ -3,9 +3,9 @@
 
 #include <tweedie/detail/working_memory.hpp>
 #include <tweedie/guidance/cfg.hpp>
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/guidance/gram.hpp>
 #include <tweedie/guidance/guided.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/tensor/blocks.hpp>
 
 #include <algorithm>
@@ -71,7 +71,7 @@ struct apg {
             const double difference[] = {1.0, -1.0};
             tensor_traits<T>::affine(written, difference, read);
         } else {
-            T& kept = fitting(memory.template as<std::optional<T>>(), c);
+            T& kept = detail::fitting(memory.template as<std::optional<T>>(), c);
             T* const written[] = {&kept};
             const T* const read[] = {&c, m, &kept};
             const double update[] = {1.0, -1.0, momentum};

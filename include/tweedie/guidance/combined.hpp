@@ -2,11 +2,11 @@
 #pragma once
 
 #include <tweedie/detail/working_memory.hpp>
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/guidance/guided.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/model/prediction.hpp>
 #include <tweedie/plan/fold.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/tensor/concept.hpp>
 
@@ -35,7 +35,7 @@ public:
         requires(network_for<network_of<Models>, T> && ...)
     void operator()(const T& x, const level& at, T& x0_hat) {
         const output_blend blend = rule_.blend({.at = at, .from = at, .to = at});
-        T& next = fitting(memory_.template as<std::optional<T>>(), x);
+        T& next = detail::fitting(memory_.template as<std::optional<T>>(), x);
         bool first = true;
         const auto add = [&](auto& ask, double weight) {
             if (weight == 0.0) { return; }

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <tweedie/detail/working_memory.hpp>
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/model/convention.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/model/prediction.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>
@@ -60,7 +60,7 @@ public:
         }
         if (weight == 0.0) { return; }
         auto& memory = memory_.template as<std::optional<T>>();
-        T& term = fitting(memory, x);
+        T& term = detail::fitting(memory, x);
         gradient_(x, at, std::as_const(x0_hat), term);
         if (!tensor_traits<T>::same_shape(term, x)) {
             throw std::invalid_argument("with_gradient: the gradient must have the shape of x");
@@ -142,8 +142,8 @@ public:
     void operator()(const T& x, const level& at, const T& v, T& out) {
         using traits = tensor_traits<T>;
         auto& memory = memory_.template as<tensors<T>>();
-        T& probe = fitting(memory.probe, x);
-        T& minus = fitting(memory.minus, x);
+        T& probe = detail::fitting(memory.probe, x);
+        T& minus = detail::fitting(memory.minus, x);
         const std::size_t samples = traits::batch(x);
         norms_.resize(samples);
         weights_.resize(2 * samples);
@@ -207,7 +207,7 @@ public:
     template <tensor T>
         requires data_gradient<DataGradient, T> && jacobian_product<Product, T>
     void operator()(const T& x, const level& at, const T& x0_hat, T& out) {
-        T& v = fitting(memory_.template as<std::optional<T>>(), x);
+        T& v = detail::fitting(memory_.template as<std::optional<T>>(), x);
         gradient_(x0_hat, v);
         product_(x, at, std::as_const(v), out);
     }

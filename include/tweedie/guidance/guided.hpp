@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/model/convention.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/plan/fold.hpp>
 #include <tweedie/plan/plan.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/run/stepper.hpp>
 #include <tweedie/tensor/concept.hpp>
@@ -213,7 +213,7 @@ private:
             }
         } else {
             const auto call = [&](auto& model, T* out) {
-                if (out != nullptr) { call_network(model.network(), asked->x, asked->level, *out); }
+                if (out != nullptr) { detail::call_network(model.network(), asked->x, asked->level, *out); }
             };
             std::apply(
                 [&](auto&... model) {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <tweedie/detail/working_memory.hpp>
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/guidance/gradient.hpp>
 #include <tweedie/random/noise.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/tensor/blocks.hpp>
 #include <tweedie/tensor/concept.hpp>
@@ -80,9 +80,9 @@ public:
     void operator()(const T& x, const level& at, const T& x0_hat, T& out) {
         using traits = tensor_traits<T>;
         auto& memory = memory_.template as<tensors<T>>();
-        T& clean = fitting(memory.clean, x);
-        T& slope = fitting(memory.slope, x);
-        T& sum = fitting(memory.sum, x);
+        T& clean = detail::fitting(memory.clean, x);
+        T& slope = detail::fitting(memory.slope, x);
+        T& sum = detail::fitting(memory.sum, x);
         const std::size_t count = traits::batch(x);
         values_.resize(count);
         // Softmax while the samples come: the sum so far is relative to the largest value so far.
@@ -181,7 +181,7 @@ public:
     template <tensor T>
         requires data_gradient<DataGradient, T>
     void operator()(T& x0_hat, const level& /*at*/) {
-        T& slope = fitting(memory_.template as<std::optional<T>>(), x0_hat);
+        T& slope = detail::fitting(memory_.template as<std::optional<T>>(), x0_hat);
         for (int k = 0; k < options_.steps; ++k) {
             gradient_(std::as_const(x0_hat), slope);
             T* const written[] = {&x0_hat};

@@ -3,7 +3,7 @@
 
 #include <tweedie/detail/working_memory.hpp>
 #include <tweedie/guidance/anderson.hpp>
-#include <tweedie/guidance/evaluate.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/tensor/concept.hpp>
 
@@ -107,7 +107,7 @@ public:
         if (!memory.image || !tensor_traits<T>::same_shape(*memory.image, x)) {
             memory.mix.emplace(x, options_.acceleration);
         }
-        T& image = fitting(memory.image, x);
+        T& image = detail::fitting(memory.image, x);
         memory.mix->reset();
         const auto order = noise_share(at) >= options_.reversed_from ? apply::reversed : apply::forward;
         for (int k = 0; k < options_.iterations; ++k) {
@@ -121,7 +121,7 @@ public:
     template <grouped_tensor T>
     void map(const T& x, const level& at, double half, apply order, T& out) {
         const double k = half / noise_share(at);
-        T& x0 = fitting(memory_.template as<tensors<T>>().x0, x);
+        T& x0 = detail::fitting(memory_.template as<tensors<T>>().x0, x);
         const double sign = order == apply::forward ? 1.0 : -1.0;
         if (order == apply::forward) {
             unconditional_(x, at, x0);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/plan/plan.hpp>
 #include <tweedie/random/noise.hpp>
 #include <tweedie/random/philox.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/run/program.hpp>
 #include <tweedie/run/result.hpp>
 #include <tweedie/run/sample.hpp>
@@ -267,7 +267,7 @@ particle_result steer(const plan& p, Model&& model, X& x, Noise source, Reward&&
         return finite;
     };
     while (const auto asked = s.next()) {
-        call_network(model.network(), asked->x, asked->level, output);
+        detail::call_network(model.network(), asked->x, asked->level, output);
         if (s.at_step_start() && s.step() % options.every == 0) {
             s.examine(output, state, clean);
             if (!weigh(clean, false)) {
@@ -362,7 +362,7 @@ particle_result twist(const plan& p, Model&& model, X& x, Noise source, Twisting
         return out;
     };
     for (std::size_t k = 0; const auto asked = s.next(); ++k) {
-        call_network(model.network(), asked->x, asked->level, output);
+        detail::call_network(model.network(), asked->x, asked->level, output);
         s.examine(output, state, clean);
         twisting(std::as_const(state), s.at(), std::as_const(clean), std::span<double>(now), slope);
         if (!weigh()) {

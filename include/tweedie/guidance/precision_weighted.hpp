@@ -3,8 +3,8 @@
 
 #include <tweedie/detail/working_memory.hpp>
 #include <tweedie/guidance/cfg.hpp>
-#include <tweedie/guidance/evaluate.hpp>
 #include <tweedie/guidance/guided.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/tensor/concept.hpp>
 
 #include <algorithm>
@@ -60,7 +60,7 @@ struct precision_weighted {
     void combine(std::span<T* const> predictions, const call_site& where) {
         if (weight == 1.0) { return; }
         using traits = tensor_traits<T>;
-        T& known = fitting(memory.template as<std::optional<T>>(), *predictions[0]);
+        T& known = detail::fitting(memory.template as<std::optional<T>>(), *predictions[0]);
         const T& u = *predictions[1];
         spread(std::as_const(*predictions[0]), u, where, known);
         if (!traits::same_shape(known, u)) {

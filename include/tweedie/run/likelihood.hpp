@@ -4,6 +4,7 @@
 #include <tweedie/model/convention.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/random/noise.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/run/result.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/tensor/blocks.hpp>
@@ -175,14 +176,7 @@ likelihood_result log_likelihood(std::span<const level> levels, Model&& model, c
     };
     const auto evaluate = [&](const X& at_x, const network_level& at, X& to) {
         ++result.network_calls;
-        if constexpr (writing_network<network_of<Model>, X>) {
-            model.network()(at_x, at, to);
-        } else if (!traits::assign(to, model.network()(at_x, at))) {
-            throw std::invalid_argument("network: the output must have the shape of x");
-        }
-        if (!traits::same_shape(to, x)) {
-            throw std::invalid_argument("network: the output must have the shape of x");
-        }
+        detail::call_network(model.network(), at_x, at, to);
     };
     // adds weight <direction, J direction>, J the Jacobian of the network at `input`
     const double relative =

@@ -7,6 +7,7 @@
 #include <tweedie/grid/levels.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/random/noise.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/schedule/concept.hpp>
 #include <tweedie/tensor/concept.hpp>
@@ -56,20 +57,6 @@ bool weighted_sum(T& out, double a, const T& x, double b, const T& y) {
     const double weights[] = {a, b};
     const std::size_t terms = b == 0.0 ? 1 : 2;
     return tensor_traits<T>::affine(written, {weights, terms}, {read, terms});
-}
-
-/// x0_hat of a state at a level of any schedule; `input` and `output` are scratch.
-/// - returns  whether it is finite.
-template <class Model, tensor T>
-bool ask_x0(Model& model, const T& x, const level& at, T& input, T& output, T& x0_hat) {
-    const network_call call = model.convention().call_at(at);
-    weighted_sum(input, call.input_scale, x, 0.0, x);
-    if constexpr (writing_network<network_of<Model>, T>) {
-        model.network()(input, call.at, output);
-    } else if (!tensor_traits<T>::assign(output, model.network()(input, call.at))) {
-        throw std::invalid_argument("network: the output must have the shape of x");
-    }
-    return weighted_sum(x0_hat, call.x0.output, output, call.x0.x, x);
 }
 
 }  // namespace tweedie::detail
@@ -225,8 +212,7 @@ private:
         detail::weighted_sum(y, 1.0, data, 0.0, data);
         T z = traits::like(data);
         T x = traits::like(data);
-        T input = traits::like(data);
-        T output = traits::like(data);
+        detail::asking_room<T> room;
         std::vector<T> x0_hat;
         x0_hat.reserve(levels_.size());
         for (std::size_t i = 0; i < levels_.size(); ++i) { x0_hat.push_back(traits::like(data)); }
@@ -242,7 +228,7 @@ private:
             } else {
                 detail::weighted_sum(x, at.sigma, z, 0.0, z);
             }
-            if (!detail::ask_x0(model, x, at, input, output, x0_hat[j])) {
+            if (!detail::ask_x0(model, x, at, room, x0_hat[j])) {
                 throw std::invalid_argument("network_klub: the network's output must be finite (level " +
                                             std::to_string(j) + ")");
             }

@@ -4,12 +4,10 @@
 #include <tweedie/analytic/exact_denoiser.hpp>
 #include <tweedie/analytic/gaussian.hpp>
 #include <tweedie/analytic/teleport.hpp>
-#include <tweedie/run/result.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/run/stepper.hpp>
 #include <tweedie/schedule/concept.hpp>
-#include <tweedie/schedule/edm.hpp>
-#include <tweedie/solver/ddim.hpp>
 #include <tweedie/tensor/concept.hpp>
 
 #include <Eigen/Core>
@@ -123,6 +121,8 @@ template <class Model, class X>
     const auto samples = static_cast<Eigen::Index>(traits::batch(start));
     Eigen::MatrixXd deviation = Eigen::MatrixXd::Zero(data.dimension(), samples);
     Eigen::MatrixXd before;
+    detail::asking_room<T> room;
+    T x0_hat = traits::like(start);
     skip_choice out{candidates.front(), {}, 0};
     bool good = true;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
@@ -135,15 +135,12 @@ template <class Model, class X>
         analytic::teleport(data, candidates.front(), at)(state);
         const Eigen::MatrixXd here =
             Eigen::Map<const matrix>(traits::data(state), data.dimension(), samples).template cast<double>();
-        // a DDIM step to clean data of alpha = 1 ends at x0_hat
-        const std::vector<level> step{at, level{0.0, 1.0, 0.0}};
-        const plan ask = solver::ddim{}.plan(schedule::edm{}, step);
-        const run_result asked = sample(ask, model, state);
-        out.network_calls += asked.network_calls;
-        if (!asked) { throw std::invalid_argument("tune::skip_level: the network's output must be finite"); }
-        const Eigen::MatrixXd away =
-            Eigen::Map<const matrix>(traits::data(state), data.dimension(), samples).template cast<double>() -
-            data.denoise(here, at);
+        const bool finite = detail::ask_x0(model, state, at, room, x0_hat);
+        ++out.network_calls;
+        if (!finite) { throw std::invalid_argument("tune::skip_level: the network's output must be finite"); }
+        const Eigen::MatrixXd away = Eigen::Map<const matrix>(traits::data(x0_hat), data.dimension(), samples)
+                                         .template cast<double>() -
+                                     data.denoise(here, at);
         const bool first = i == 0 || candidates[i - 1].alpha == 0.0;
         if (!first) {
             const double length = at.half_log_snr() - candidates[i - 1].half_log_snr();

@@ -7,6 +7,7 @@
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/plan/field.hpp>
 #include <tweedie/random/noise.hpp>
+#include <tweedie/run/evaluate.hpp>
 #include <tweedie/run/likelihood.hpp>
 #include <tweedie/run/sample.hpp>
 #include <tweedie/schedule/concept.hpp>
@@ -199,14 +200,7 @@ public:
         };
         const auto evaluate = [&](const X& at_x, const network_level& at, X& to) {
             ++network_calls_;
-            if constexpr (writing_network<network_of<Model>, X>) {
-                model.network()(at_x, at, to);
-            } else if (!traits::assign(to, model.network()(at_x, at))) {
-                throw std::invalid_argument("network: the output must have the shape of x");
-            }
-            if (!traits::same_shape(to, data)) {
-                throw std::invalid_argument("network: the output must have the shape of x");
-            }
+            detail::call_network(model.network(), at_x, at, to);
         };
         const auto require = [&](bool finite) {
             if (!finite) {

@@ -68,7 +68,7 @@ TEST_CASE("classifier guidance with the exact classifier is classifier-free guid
                 const level at = at_half_log_snr(schedule, lambda);
                 const MatrixXd x = states(20, at, 1) + at.alpha * point(0.5, 0.2).replicate(1, 20);
                 MatrixXd seen = x;
-                guidance::evaluator ask(guided);
+                evaluator ask(guided);
                 ask(x, at, seen);
                 const MatrixXd expected = any.denoise(x, at) + w * (one.denoise(x, at) - any.denoise(x, at));
                 // scores of size 1 / sigma are subtracted and multiplied by sigma^2 / alpha
@@ -104,7 +104,7 @@ TEST_CASE("with_gradient's weight may depend on the level", "[guidance][with_gra
     const denoiser model(std::cref(any), prediction::x0, schedule);
     auto guided = guidance::with_gradient(model, exact_classifier,
                                           [](const level& at) { return at.sigma > 1.0 ? 2.0 : 0.0; });
-    guidance::evaluator ask(guided);
+    evaluator ask(guided);
     for (const double sigma : {0.5, 3.0}) {
         const level at = tweedie::at(schedule, sigma);
         const MatrixXd x = states(5, at, 2);
@@ -198,7 +198,7 @@ TEST_CASE("look_ahead with a Gaussian is the exact posterior's denoiser", "[guid
         start_from_noise(x, at, noise{.seed = 8});
         guidance::look_ahead pull(MatrixXd(direction.replicate(1, 4)), std::vector<double>(4, y),
                                   guidance::symmetric_difference(model), deviation);
-        guidance::evaluator ask(guidance::with_gradient(model, pull));
+        evaluator ask(guidance::with_gradient(model, pull));
         MatrixXd seen = x;
         ask(x, at, seen);
         CHECK((seen - posterior.denoise(x, at)).cwiseAbs().maxCoeff<Eigen::PropagateNaN>() < 1e-9);

@@ -4,6 +4,7 @@
 #include <tweedie/grid/log_snr.hpp>
 #include <tweedie/model/denoiser.hpp>
 #include <tweedie/run/start.hpp>
+#include <tweedie/schedule/edm.hpp>
 #include <tweedie/schedule/flow.hpp>
 #include <tweedie/schedule/vp.hpp>
 #include <tweedie/tensor/eigen.hpp>

@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-namespace tweedie::guidance {
+namespace tweedie::detail {
 
 /// A tensor of the shape of `like`: the one that is there, or a new one.
 template <tensor T>
@@ -26,10 +26,46 @@ void call_network(Network& network, const T& x, const network_level& at, T& out)
     if constexpr (writing_network<Network, T>) {
         network(x, at, out);
     } else if (!tensor_traits<T>::assign(out, network(x, at))) {
-        detail::refuse_shape();
+        refuse_shape();
     }
-    if (!tensor_traits<T>::same_shape(out, x)) { detail::refuse_shape(); }
+    if (!tensor_traits<T>::same_shape(out, x)) { refuse_shape(); }
 }
+
+/// What `ask_x0` works in.
+template <tensor T>
+struct asking_room {
+    std::optional<T> scaled;
+    std::optional<T> output;
+};
+
+/// x0_hat of a state at a level of any schedule, by one call of a denoiser's network. `x0_hat` is another
+/// tensor than x.
+/// - returns  whether it is finite.
+template <class Model, tensor T>
+bool ask_x0(Model& model, const T& x, const level& at, asking_room<T>& room, T& x0_hat) {
+    using traits = tensor_traits<T>;
+    const network_call asked = model.convention().call_at(at);
+    const T* input = &x;
+    if (asked.input_scale != 1.0) {
+        T& scaled = fitting(room.scaled, x);
+        T* const written[] = {&scaled};
+        const T* const read[] = {&x};
+        const double weights[] = {asked.input_scale};
+        traits::affine(written, weights, read);
+        input = &scaled;
+    }
+    T& output = fitting(room.output, x);
+    call_network(model.network(), *input, asked.at, output);
+    T* const written[] = {&x0_hat};
+    const T* const read[] = {&output, &x};
+    const double weights[] = {asked.x0.output, asked.x0.x};
+    const std::size_t terms = asked.x0.x == 0.0 ? 1 : 2;
+    return traits::affine(written, {weights, terms}, {read, terms});
+}
+
+}  // namespace tweedie::detail
+
+namespace tweedie {
 
 /// A denoiser asked outside a plan: x0_hat of any state at any level.
 ///
@@ -49,26 +85,8 @@ public:
     template <tensor T>
         requires network_for<network_of<Model>, T>
     void operator()(const T& x, const level& at, T& x0_hat) {
-        using traits = tensor_traits<T>;
-        auto& memory = memory_.template as<tensors<T>>();
-        const network_call asked = model_.convention().call_at(at);
-        const T* input = &x;
-        if (asked.input_scale != 1.0) {
-            T& scaled = fitting(memory.scaled, x);
-            T* const written[] = {&scaled};
-            const T* const read[] = {&x};
-            const double weights[] = {asked.input_scale};
-            traits::affine(written, weights, read);
-            input = &scaled;
-        }
-        T& output = fitting(memory.output, x);
-        call_network(model_.network(), *input, asked.at, output);
+        detail::ask_x0(model_, x, at, memory_.template as<detail::asking_room<T>>(), x0_hat);
         ++calls_;
-        T* const written[] = {&x0_hat};
-        const T* const read[] = {&output, &x};
-        const double weights[] = {asked.x0.output, asked.x0.x};
-        const std::size_t terms = asked.x0.x == 0.0 ? 1 : 2;
-        traits::affine(written, {weights, terms}, {read, terms});
     }
 
     [[nodiscard]] const Model& model() const { return model_; }
@@ -76,15 +94,9 @@ public:
     [[nodiscard]] std::size_t calls() const { return calls_; }
 
 private:
-    template <class T>
-    struct tensors {
-        std::optional<T> scaled;
-        std::optional<T> output;
-    };
-
     Model model_;
     detail::working_memory memory_;
     std::size_t calls_ = 0;
 };
 
-}  // namespace tweedie::guidance
+}  // namespace tweedie
